@@ -1,0 +1,1 @@
+"""Tests, by experiment, how the data decides how well a context can be compressed into memory vectors."""

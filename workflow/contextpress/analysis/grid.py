@@ -1,0 +1,212 @@
+"""The encoder x decoder grid: contrasts that take the gap's effect out of cell means, and the error they carry.
+
+One row of pairs confounds the gap with how good a decoder is on the test text. On a grid the gap is the interaction:
+quality = encoder effect + decoder effect + slope x gap + error, with effects of their own in every setting and seed,
+because the models of two seeds are different models. The slope is then a fixed linear contrast of cell means:
+residuals of the gap on the effects, over their sum of squares (Frisch and Waugh 1933).
+
+A signed gap, replaced(E) - replaced(D), is a sum of an encoder and a decoder effect: no grid can tell whether the gap
+hurts more in one direction than in the other. Only |gap| is identified.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from contextpress.analysis.panel import SETTING, Array, Codes
+
+_TINY = 1e-9
+
+
+def effects_of(labels: pd.Series) -> Array:
+    """Dummies [n, levels] of a column of labels."""
+    names, codes = np.unique(labels.astype(str).to_numpy(), return_inverse=True)
+    return np.eye(len(names))[codes]
+
+
+def residuals(values: Array, design: Array) -> Array:
+    """What is left of ``values`` [n] or [n, k] after least squares on ``design`` [n, m], of any rank."""
+    left = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    left[np.abs(left) < _TINY * max(1.0, float(np.abs(values).max(initial=0.0)))] = 0.0
+    return left
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cells (compressors) with a gap, and the effects that are held constant.
+
+    Attributes:
+        cells: C rows with encoder, decoder, the setting and seed.
+        gap: [C], in sixths of replaced data, or in nats of divergence.
+        effects: [C, m] dummies of encoder and decoder in every setting and seed.
+        setting: [C] number of the setting (read-out, ratio, decoder training).
+        seed: [C].
+    """
+
+    cells: pd.DataFrame
+    gap: Array
+    effects: Array
+    setting: Codes
+    seed: Codes
+
+    @classmethod
+    def of(cls, cells: pd.DataFrame, gap: Array) -> Grid:
+        """Grid of some cells with a gap each."""
+        setting = cells.groupby(SETTING, sort=True).ngroup().to_numpy().astype(np.int64)
+        block = pd.Series(setting, dtype=str) + "/" + cells["seed"].astype(str).reset_index(drop=True)
+        sides = [effects_of(block + "/" + cells[side].reset_index(drop=True)) for side in ("encoder", "decoder")]
+        return cls(cells, gap, np.hstack(sides), setting, cells["seed"].to_numpy().astype(np.int64))
+
+    def own_gap(self) -> Array:
+        """[C] the gap beyond encoder and decoder effects; all zero if the grid cannot tell them apart."""
+        return residuals(self.gap, self.effects) if len(self.gap) else self.gap
+
+    def slope(self) -> Array | None:
+        """[C] contrast whose product with cell means is the slope; None if it is not identified."""
+        own = self.own_gap()
+        square = float(own @ own)
+        return own / square if square > _TINY else None
+
+    def seed_slopes(self) -> dict[int, Array]:
+        """The contrast of each seed alone, for the seeds in which it is identified."""
+        own, found = self.own_gap(), {}
+        for seed in np.unique(self.seed):
+            part = np.where(self.seed == seed, own, 0.0)
+            if float(part @ part) > _TINY:
+                found[int(seed)] = part / float(part @ part)
+        return found
+
+    def levels(self) -> tuple[Array, Array] | None:
+        """Contrasts of each gap level with the lowest one, beyond encoder and decoder effects.
+
+        Returns:
+            The levels [L] and the contrasts [L, C] (the first all zero); None if some level is not identified.
+        """
+        names, codes = np.unique(np.round(self.gap, 6), return_inverse=True)
+        if len(names) < 2:
+            return None
+        own = residuals(np.eye(len(names))[codes][:, 1:], self.effects)
+        if np.linalg.matrix_rank(own, tol=1e-6) < len(names) - 1:
+            return None
+        return names, np.vstack([np.zeros(len(self.gap)), np.linalg.pinv(own)])
+
+    def freedom(self, setting: int, *, slopes: int) -> int:
+        """Cells of a setting less its effects and ``slopes``."""
+        member = self.setting == setting
+        return int(member.sum() - np.linalg.matrix_rank(self.effects[member]) - slopes)
+
+
+@dataclass(frozen=True)
+class TrainingNoise:
+    """The error of a contrast that comes from training: how cells scatter around effects and slope.
+
+    Attributes:
+        scatter: variance of a cell in each setting, by number of the setting.
+        freedom: degrees of freedom, the fewest of any setting; 0 if the scatter cannot be known.
+        factor: what the error is multiplied by where seeds differ more than their cells explain.
+        unit: "cell" or "seed".
+        p_seeds: p-value of equal slopes in all seeds; NaN if it cannot be tested.
+    """
+
+    scatter: dict[int, float]
+    freedom: float
+    factor: float
+    unit: str
+    p_seeds: float
+
+    def error(self, contrast: Array, setting: Codes) -> float:
+        """Standard error of a contrast [C].
+
+        Settings share their language models, so their errors are added as if they were perfectly correlated.
+        """
+        if not self.freedom:
+            return math.nan
+        parts = [
+            math.sqrt(value * float(np.square(contrast[setting == key]).sum())) for key, value in self.scatter.items()
+        ]
+        return self.factor * sum(parts)
+
+
+def training_noise(grid: Grid, means: Array, pooling_alpha: float) -> TrainingNoise:
+    """Estimate the noise of training from the cell means [C] of the data.
+
+    Within a setting the cells' residuals from effects and one slope give the variance of a cell. If the slopes of the
+    seeds differ with a p-value below ``pooling_alpha`` (F test), cells are not independent given their seed; then the
+    seed is the unit, with seeds - 1 degrees of freedom: with two or three seeds a wide interval, and an honest one.
+    """
+    own, seeds = grid.own_gap(), grid.seed_slopes()
+    scatter: dict[int, float] = {}
+    freedoms, between, left, left_freedoms = [], 0.0, 0.0, []
+    for setting in np.unique(grid.setting):
+        member = grid.setting == setting
+        square = float(own[member] @ own[member])
+        if square <= _TINY:
+            continue
+        response = residuals(means[member], grid.effects[member])
+        slope = float(own[member] @ response) / square
+        total = float(np.square(response - slope * own[member]).sum())
+        freedom = grid.freedom(int(setting), slopes=1)
+        if freedom <= 0:
+            return TrainingNoise({}, 0, 1.0, "cell", math.nan)
+        scatter[int(setting)] = total / freedom
+        freedoms.append(freedom)
+        here = 0.0
+        for seed in seeds:
+            part = np.where(grid.seed[member] == seed, own[member], 0.0)
+            if (weight := float(part @ part)) > _TINY:
+                here += weight * (float(part @ response) / weight - slope) ** 2
+        between += here
+        left += max(total - here, 0.0)
+        left_freedoms.append(freedom - (len(seeds) - 1))
+    if not freedoms:
+        return TrainingNoise({}, 0, 1.0, "cell", math.nan)
+    pooled = TrainingNoise(scatter, float(min(freedoms)), 1.0, "cell", math.nan)
+    if len(seeds) < 2:
+        return pooled
+    p_value = math.nan
+    if min(left_freedoms) > 0 and left > 0:
+        ratio = (between / (len(seeds) - 1)) / (left / min(left_freedoms))
+        p_value = float(stats.f.sf(ratio, len(seeds) - 1, min(left_freedoms)))
+    if p_value >= pooling_alpha:
+        return TrainingNoise(scatter, pooled.freedom, 1.0, "cell", p_value)
+    values = np.array([own_contrast @ means for own_contrast in seeds.values()])
+    by_cell = pooled.error(own / float(own @ own), grid.setting)
+    by_seed = float(values.std(ddof=1) / math.sqrt(len(values)))
+    factor = max(1.0, by_seed / by_cell) if by_cell > 0 else 1.0
+    return TrainingNoise(scatter, float(len(values) - 1), factor, "seed", p_value)
+
+
+def decompose(means: pd.Series) -> pd.DataFrame:
+    """Two-way decomposition of cell means into grand mean, encoder and decoder effects and interaction.
+
+    Least squares with effects that sum to zero (Searle 1971, ch. 7): on a complete grid row means, column means and
+    what remains; on an incomplete one the fit to the cells there are.
+
+    Args:
+        means: one value per (encoder, decoder), in that index.
+
+    Returns:
+        One row per cell: grand_mean, encoder_effect, decoder_effect, interaction; they add up to the value.
+    """
+    encoders, decoders = (means.index.get_level_values(level) for level in (0, 1))
+    one, two = _sum_to_zero(encoders), _sum_to_zero(decoders)
+    design = np.hstack([np.ones((len(means), 1)), one, two])
+    fitted = np.linalg.lstsq(design, means.to_numpy(), rcond=None)[0]
+    split = 1 + one.shape[1]
+    parts = {
+        "grand_mean": np.full(len(means), fitted[0]),
+        "encoder_effect": one @ fitted[1:split],
+        "decoder_effect": two @ fitted[split:],
+        "interaction": means.to_numpy() - design @ fitted,
+    }
+    return pd.DataFrame(parts, index=means.index)
+
+
+def _sum_to_zero(labels: pd.Index) -> Array:
+    dummies = effects_of(pd.Series(labels))
+    return dummies[:, :-1] - dummies[:, -1:]

@@ -1,0 +1,141 @@
+"""The declared family of hypotheses: what is tested, on what, against which bounds, before any result is seen."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from contextpress.runtime.spec import Number, Spec, Whole
+
+# Columns of the observations, and three that are made from them: what real memory adds over shuffled memory.
+Measure = Literal[
+    "nll",
+    "accuracy",
+    "bleu",
+    "rouge_l",
+    "token_f1",
+    "prefix_match",
+    "exact_match",
+    "chrf",
+    "edit_similarity",
+    "information_retained",
+    "nll_gain",
+    "accuracy_gain",
+    "token_f1_gain",
+]
+EncoderEntropyColumn = Literal["encoder_nll", "encoder_bits_per_byte", "encoder_predictive_entropy"]
+DecoderEntropyColumn = Literal["decoder_nll", "decoder_bits_per_byte", "decoder_predictive_entropy"]
+Control = Literal["encoder_nll", "tokens", "bytes", "unigram_entropy", "zlib_bits_per_byte"]
+# Made of the decoder's own nll, so that they correlate with it by construction, whatever the compressor does.
+COUPLED = ("nll", "nll_gain", "information_retained")
+Training = Literal["frozen", "lora", "full", "any"]
+
+
+class EncoderEntropy(Spec):
+    """C1: input entropy measured by the encoder correlates negatively with reconstruction quality."""
+
+    statement: str = "Input entropy measured by the encoder correlates negatively with reconstruction quality."
+    measure: Measure = Field(
+        default="token_f1",
+        description="Quality of a passage. The paper reports F1 and BLEU; bag-of-token F1 is our reading.",
+    )
+    predictor: EncoderEntropyColumn = Field(
+        default="encoder_nll",
+        description="Entropy of a passage under the encoder, nats per token (bits per byte: bits).",
+    )
+    smallest_effect: Number = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="Smallest |Spearman rho| of interest; Cohen (1988) calls 0.1 small. No value in the paper.",
+    )
+    decoder_training: Training = Field(
+        default="any", description="Compressors that count, by how the decoder was trained."
+    )
+
+
+class DecoderEntropy(Spec):
+    """C2: entropy measured by the decoder shows no relationship with quality while the decoder is frozen."""
+
+    statement: str = (
+        "Entropy measured by the decoder shows no relationship with reconstruction quality while the decoder is frozen."
+    )
+    measure: Measure = Field(default="token_f1", description="Quality of a passage, as for C1.")
+    predictor: DecoderEntropyColumn = Field(
+        default="decoder_nll", description="Entropy of a passage under the decoder."
+    )
+    controls: tuple[Control, ...] = Field(
+        default=("encoder_nll", "tokens", "bytes"),
+        description="Held constant by the partial correlation, beside the domain, which always is.",
+    )
+    smallest_effect: Number = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="Equivalence bounds: |correlation| below this counts as no relationship (Cohen 1988: small).",
+    )
+    decoder_training: Training = Field(default="frozen", description="The claim is about frozen decoders.")
+
+    @model_validator(mode="after")
+    def _quality_must_not_contain_the_predictor(self) -> Self:
+        if self.measure in COUPLED:
+            raise ValueError(f"{self.measure} is made of decoder entropy and cannot test C2")
+        return self
+
+
+class DataGap(Spec):
+    """C3: the gap between the data of encoder and decoder lowers quality monotonically."""
+
+    statement: str = "The gap between what encoder and decoder were pretrained on lowers quality monotonically."
+    measure: Measure = Field(default="token_f1", description="Quality of a passage, as for C1.")
+    smallest_effect: Number = Field(
+        default=0.004,
+        gt=0,
+        description=(
+            "Smallest slope of interest, quality per sixth of replaced data. The paper's F1 falls 81.57 to 69.44 over "
+            "five sixths, 0.024 per sixth on a scale of 0 to 1; a sixth of that is the default."
+        ),
+    )
+    decoder_training: Training = Field(
+        default="any", description="Compressors that count, by how the decoder was trained."
+    )
+    pooling_alpha: Number = Field(
+        default=0.25,
+        gt=0,
+        lt=1,
+        description=(
+            "If the slopes of the seeds differ with a p below this, the seed becomes the unit of the interval "
+            "(Bancroft 1964, preliminary test; 0.25 is his advice)."
+        ),
+    )
+
+
+class ClaimsSpec(Spec):
+    """The family of hypotheses of a study and how its members are tested."""
+
+    c1: EncoderEntropy = EncoderEntropy()
+    c2: DecoderEntropy = DecoderEntropy()
+    c3: DataGap = DataGap()
+    also_measures: tuple[Measure, ...] = Field(
+        default=("bleu", "accuracy", "token_f1_gain"),
+        description="Measures the same estimates are given for beside the primary one; they decide no verdict.",
+    )
+    alpha: Number = Field(default=0.05, gt=0, lt=0.5, description="Error rate of the family of three.")
+    correction: Literal["holm", "bh"] = Field(
+        default="holm", description="Correction for three tests: Holm (1979), or Benjamini-Hochberg (1995)."
+    )
+    draws: Whole = Field(default=2000, ge=100, le=100_000, description="Bootstrap draws of documents.")
+    seed: Whole = Field(default=0, ge=0, description="Seed of the bootstrap.")
+    cluster: Literal["document_id", "source"] = Field(
+        default="document_id",
+        description="What is drawn: documents, or the files they were cut from (safer where files are many).",
+    )
+    min_passages: Whole = Field(default=100, ge=3, description="Fewer passages leave a claim inconclusive.")
+    min_documents: Whole = Field(default=20, ge=2, description="Fewer clusters leave a claim inconclusive.")
+    min_seeds: Whole = Field(default=2, ge=1, description="Fewer training seeds leave a claim inconclusive.")
+    variants: tuple[str, ...] = Field(default=("normal",), description="Rungs of the control ladder that count.")
+    natural_only: bool = Field(
+        default=True,
+        description="Leave out generated text (entropy rate known); it is reported beside the claim instead.",
+    )

@@ -1,0 +1,130 @@
+"""Join what was measured into the table of the study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from contextpress.analysis.observations import CONTROLS, OBSERVATIONS
+from contextpress.analysis.spec import MemoryTest, ObservationsSpec
+from contextpress.entropy.scores import GAP, MODEL_FREE, PASSAGE_SCORES
+from contextpress.reconstruction.table import MEASURES, RECONSTRUCTIONS
+from contextpress.runtime.errors import UserError
+from contextpress.runtime.tables import read_table
+from contextpress.tokens.passages import PASSAGES
+
+_ENTROPIES = ("nll", "bits_per_byte", "predictive_entropy", "bucket")
+
+
+def join(
+    spec: ObservationsSpec,
+    *,
+    passages: Sequence[Path],
+    scores: Sequence[Path],
+    model_free: Sequence[Path],
+    gaps: Sequence[Path],
+    reconstructions: Sequence[Path],
+) -> pd.DataFrame:
+    """The observations: one row per passage and compressor, sorted by compressor and passage.
+
+    Raises:
+        UserError: if a table lacks a passage, model or pair that another one has.
+    """
+    if len(reconstructions) != len(spec.compressors):
+        raise UserError(f"{len(spec.compressors)} compressors, but {len(reconstructions)} reconstruction tables")
+    columns = ["passage_id", "document_id", "domain", "source", "variant", "bytes", "entropy_rate", "token_ids"]
+    text = pd.concat([read_table(path, PASSAGES, columns) for path in passages])
+    text["tokens"] = text.pop("token_ids").map(len)
+    text = _by_passage(text, "passages")
+    free = _by_passage(pd.concat([read_table(path, MODEL_FREE) for path in model_free]), "model-free entropies")
+    all_scores = pd.concat([read_table(path, PASSAGE_SCORES) for path in scores])
+    by_model = {str(name): _by_passage(rows, f"scores of {name}") for name, rows in all_scores.groupby("model")}
+    gap_table = pd.concat([read_table(path, GAP) for path in gaps]).drop_duplicates(["encoder", "decoder", "seed"])
+    names = ["design", "kl_encoder_decoder", "kl_decoder_encoder", "entropy_difference"]
+    by_pair = {
+        (row["encoder"], row["decoder"], row["seed"]): {f"gap_{name}": row[name] for name in names}
+        for row in gap_table.to_dict("records")
+    }
+    parts = []
+    for described, path in zip(spec.compressors, reconstructions, strict=True):
+        pair = (described.encoder, described.decoder, described.seed)
+        if pair not in by_pair:
+            raise UserError(f"no gap for encoder {pair[0]} and decoder {pair[1]} of seed {pair[2]}")
+        measured = _measures(path)
+        wanted = measured.index
+        part = pd.concat([_rows(text, wanted, "passages", path), _rows(free, wanted, "model-free", path)], axis=1)
+        for side, model in (("encoder", described.encoder_model), ("decoder", described.decoder_model)):
+            if model not in by_model:
+                raise UserError(f"no passage scores of model {model}, the {side} of {described.name}")
+            found = _rows(by_model[model], wanted, f"scores of {model}", path)
+            part[[f"{side}_{name}" for name in _ENTROPIES]] = found[list(_ENTROPIES)].to_numpy()
+        if (part["decoder_nll"] <= 0).any():
+            raise UserError(f"scores of {described.decoder_model}: a passage has an nll of 0 or less")
+        part = pd.concat([part, measured], axis=1).reset_index(names="passage_id")
+        part = part.assign(
+            **described.model_dump(exclude={"encoder_model", "decoder_model"}),
+            **by_pair[pair],
+            information_retained=1 - part["nll"] / part["decoder_nll"],
+            memory_used=memory_used(part, spec.memory_test),
+        )
+        parts.append(part.astype({"encoder_bucket": "int32", "decoder_bucket": "int32"}))
+    table = pd.concat([part.astype(_nullable_floats()) for part in parts], ignore_index=True)
+    key = ["encoder", "decoder", "readout", "ratio", "decoder_training", "seed", "passage_id"]
+    if table.duplicated(key).any():
+        raise UserError("two compressors of the study share encoder, decoder, read-out, ratio, training and seed")
+    return table.sort_values(key, kind="stable").reset_index(drop=True)[OBSERVATIONS.names]
+
+
+def memory_used(rows: pd.DataFrame, test: MemoryTest) -> bool:
+    """Whether a compressor's own memory gives a lower nll than the memory of another passage.
+
+    The paired differences of the unaltered passages are averaged; the error of the mean counts documents, not
+    passages (cluster-robust, t with documents - 1 degrees of freedom; Cameron and Miller 2015, J. Human Resources).
+    With a single document nothing can be shown, and the answer is no.
+    """
+    normal = rows[rows["variant"] == "normal"]
+    gain = normal["nll_shuffled"] - normal["nll"]
+    count, documents = len(gain), normal["document_id"].nunique()
+    if documents < 2:
+        return False
+    sums = (gain - gain.mean()).groupby(normal["document_id"].to_numpy()).sum()
+    error = float(np.sqrt(documents / (documents - 1) * np.square(sums).sum()) / count)
+    return bool(gain.mean() - stats.t.ppf(test.confidence, documents - 1) * error > test.min_gain)
+
+
+def _by_passage(frame: pd.DataFrame, what: str) -> pd.DataFrame:
+    indexed = frame.set_index("passage_id")
+    if not indexed.index.is_unique:
+        double = indexed.index[indexed.index.duplicated()][0]
+        raise UserError(f"{what}: passage {double} comes twice")
+    return indexed
+
+
+def _rows(frame: pd.DataFrame, wanted: pd.Index, what: str, path: Path) -> pd.DataFrame:
+    missing = wanted.difference(frame.index)
+    if len(missing):
+        raise UserError(f"{what}: no row for passage {missing[0]} of {path} (and {len(missing) - 1} more)")
+    return frame.loc[wanted]
+
+
+def _measures(path: Path) -> pd.DataFrame:
+    """Measures per passage: with real memory under their own name, with a control under ``measure_control``."""
+    rows = read_table(path, RECONSTRUCTIONS, ["passage_id", "condition", *MEASURES])
+    if rows.duplicated(["passage_id", "condition"]).any():
+        raise UserError(f"table {path}: a passage comes twice in one condition")
+    parts = []
+    for condition in ("real", *CONTROLS):
+        part = rows[rows["condition"] == condition].set_index("passage_id")[list(MEASURES)].sort_index()
+        parts.append(part if condition == "real" else part.add_suffix(f"_{condition}"))
+    if any(not part.index.equals(parts[0].index) for part in parts) or parts[0].empty:
+        raise UserError(f"table {path}: not every passage has the conditions real, {', '.join(CONTROLS)}")
+    return pd.concat(parts, axis=1)
+
+
+def _nullable_floats() -> dict[str, str]:
+    # A column of None alone would be of type object, and its concatenation would depend on the order of the parts.
+    return {field.name: "float64" for field in OBSERVATIONS if field.nullable}

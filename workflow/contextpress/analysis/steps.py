@@ -1,0 +1,74 @@
+"""Steps of the analysis room."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from contextpress.analysis.buckets import by_bucket as bucket_table
+from contextpress.analysis.hypotheses import ClaimsSpec
+from contextpress.analysis.join import join
+from contextpress.analysis.observations import OBSERVATIONS
+from contextpress.analysis.spec import ObservationsSpec
+from contextpress.analysis.verdicts import assess, findings
+from contextpress.runtime.files import write_json, write_text
+from contextpress.runtime.tables import read_table, write_table
+
+log = logging.getLogger(__name__)
+
+
+def observations(
+    *,
+    spec: ObservationsSpec,
+    passages: list[Path],
+    scores: list[Path],
+    model_free: list[Path],
+    gaps: list[Path],
+    reconstructions: list[Path],
+    observations: Path,
+) -> None:
+    """Join passages, entropies, gaps and reconstructions into the table of the study."""
+    table = join(
+        spec,
+        passages=passages,
+        scores=scores,
+        model_free=model_free,
+        gaps=gaps,
+        reconstructions=reconstructions,
+    )
+    write_table(observations, table, OBSERVATIONS)
+    log.info("%d observations of %d compressors", len(table), len(spec.compressors))
+
+
+def claims(
+    *,
+    spec: ClaimsSpec,
+    observations: Path,
+    finding_c1: Path,
+    finding_c2: Path,
+    finding_c3: Path,
+    table_c1: Path,
+    table_c2: Path,
+    table_c3: Path,
+    table_grid_effects: Path,
+    table_by_bucket: Path,
+) -> None:
+    """Test the declared claims and write findings and tables."""
+    rows = read_table(observations, OBSERVATIONS)
+    results = assess(rows, spec)
+    paths = {"c1": finding_c1, "c2": finding_c2, "c3": finding_c3}
+    for name, finding in findings(results, spec).items():
+        write_json(paths[name], finding)
+        log.info("%s %s: %s", finding["claim"], finding["verdict"], finding["reason"])
+    tables = {key: table for result in results.values() for key, table in result.tables.items()}
+    _write_csv(table_c1, tables["c1"])
+    _write_csv(table_c2, tables["c2"])
+    _write_csv(table_c3, tables["c3"])
+    _write_csv(table_grid_effects, tables["grid_effects"])
+    _write_csv(table_by_bucket, bucket_table(rows, spec))
+
+
+def _write_csv(path: Path, table: pd.DataFrame) -> None:
+    write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

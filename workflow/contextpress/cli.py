@@ -1,0 +1,99 @@
+"""The command ``contextpress ROOM STEP``: runs one step of the pipeline, as the workflow's rules do.
+
+A step is a function of a room's ``steps`` module. Its keyword-only parameters are the command's options, by
+annotation: a spec is read from JSON, ``Path`` is one path, ``list[Path]`` one or more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import json
+import logging
+import sys
+import typing
+from collections.abc import Callable
+from pathlib import Path
+
+from contextpress.runtime.errors import UserError
+from contextpress.runtime.spec import Spec
+
+ROOMS = {
+    "corpus": "documents per domain, split by source file",
+    "tokens": "tokenizer, token arrays, passages, control ladder",
+    "lm": "pretrain or load a causal language model",
+    "entropy": "score passages, bucket them, measure the gap of a pair",
+    "compressor": "train a compressor for an encoder-decoder pair",
+    "reconstruction": "reconstruct held-out passages and measure the result",
+    "analysis": "join the observations, test each claim",
+    "figures": "draw one figure",
+    "report": "write the summary of a study",
+}
+
+Step = Callable[..., None]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0 done, 2 a mistake of the user, told in one line."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    parser = argparse.ArgumentParser(prog="contextpress", description=(__doc__ or "").splitlines()[0])
+    rooms = parser.add_subparsers(dest="room", required=True, metavar="ROOM")
+    for room, summary in ROOMS.items():
+        rooms.add_parser(room, help=summary, add_help=False)
+    room = parser.parse_known_args(arguments)[0].room
+    steps = _steps(room)
+    parser = argparse.ArgumentParser(prog=f"contextpress {room}", description=ROOMS[room])
+    choices = parser.add_subparsers(dest="step", required=True, metavar="STEP")
+    for name, step in steps.items():
+        _add_options(choices.add_parser(name, help=_summary(step), description=step.__doc__), step)
+    options = vars(parser.parse_args(arguments[1:]))
+    try:
+        step = steps[options.pop("step")]
+        kinds = typing.get_type_hints(step)
+        step(**{name: _value(kinds[name], value) for name, value in options.items()})
+    except UserError as error:
+        sys.stderr.write(f"contextpress: {error}\n")
+        return 2
+    return 0
+
+
+def _steps(room: str) -> dict[str, Step]:
+    # Imported only now: a step that needs no torch must not wait for it.
+    module = importlib.import_module(f"contextpress.{room}.steps")
+    return {
+        name.replace("_", "-"): value
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
+    }
+
+
+def _summary(step: Step) -> str:
+    return (step.__doc__ or "").splitlines()[0]
+
+
+def _add_options(parser: argparse.ArgumentParser, step: Step) -> None:
+    kinds = typing.get_type_hints(step)
+    for name, parameter in inspect.signature(step).parameters.items():
+        flag, needed = "--" + name.replace("_", "-"), parameter.default is inspect.Parameter.empty
+        default = None if needed else parameter.default
+        if kinds[name] == list[Path]:
+            parser.add_argument(flag, nargs="+", type=Path, required=needed, default=default)
+        elif isinstance(kinds[name], type) and issubclass(kinds[name], Spec):
+            parser.add_argument(flag, required=needed, default=default, help=f"JSON of {kinds[name].__name__}")
+        else:
+            parser.add_argument(flag, type=Path, required=needed, default=default)
+
+
+def _value(kind: object, value: object) -> object:
+    if isinstance(kind, type) and issubclass(kind, Spec) and isinstance(value, str):
+        try:
+            return kind.read(json.loads(value))
+        except json.JSONDecodeError as error:
+            raise UserError(f"--spec is not JSON: {error}") from None
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""Steps of the compressor room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from contextpress.compressor.folder import build, save_compressor
+from contextpress.compressor.spec import CompressorSpec
+from contextpress.compressor.training import train as train_compressor
+from contextpress.runtime.device import device_name, prepare
+from contextpress.tokens.arrays import load_arrays, windows
+
+
+def train(
+    *, spec: CompressorSpec, encoder: Path, decoder: Path, tokenizer: Path, arrays: list[Path], output: Path, record: Path
+) -> None:
+    """Train one compressor on the training text of all domains."""
+    device = prepare(spec.seed)
+    compressor = build(spec, encoder, decoder, tokenizer, device)
+    passages = {}
+    for domain, path in zip(spec.domains, arrays, strict=True):
+        loaded = load_arrays(path)
+        passages[domain] = windows(loaded["ids"], loaded["offsets"], spec.window)
+    done = train_compressor(compressor, passages, spec.domains, spec.schedule, spec.seed, spec.name)
+    save_compressor(compressor, spec, encoder, decoder, output)
+    done.keep(spec, device_name(device), output / "history.parquet", record)

@@ -1,0 +1,61 @@
+"""Training a compressor on a balanced mix of passages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from contextpress.compressor.model import Compressor
+from contextpress.runtime.fit import fit
+from contextpress.runtime.history import History
+from contextpress.runtime.schedule import Schedule
+from contextpress.tokens.arrays import IdArray, share_out
+
+
+def train(
+    compressor: Compressor,
+    passages: dict[str, IdArray],
+    shares: dict[str, float],
+    schedule: Schedule,
+    seed: int,
+    name: str,
+) -> History:
+    """Train on passages of every domain, each step holding the same share of each.
+
+    Args:
+        compressor: in training mode, on its device.
+        passages: token ids per domain, [n, window].
+        shares: weight of each domain in a batch.
+        schedule: steps, batch and learning rate.
+        seed: of the order of the passages.
+        name: shown with the progress.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    parts = [
+        _endless(torch.from_numpy(passages[domain].astype("int64")), count, generator)
+        for domain, count in share_out(schedule.batch, shares).items()
+    ]
+    device = compressor.restate.device
+
+    def loss_of(step: int) -> Tensor:
+        return compressor.reconstruction_loss(torch.cat([part() for part in parts]).to(device))
+
+    # Through the encoder go <bos>, passage and memory; through the decoder <bos>, memory, <restate> and passage.
+    tokens = schedule.batch * (2 * compressor.window + 2 * compressor.slots + 2)
+    return fit(name, compressor, loss_of, schedule, tokens)
+
+
+def _endless(rows: Tensor, count: int, generator: torch.Generator) -> Callable[[], Tensor]:
+    """Draw ``count`` rows at a time without replacement, in a new order each time they are used up."""
+    order = torch.empty(0, dtype=torch.long)
+
+    def draw() -> Tensor:
+        nonlocal order
+        while len(order) < count:
+            order = torch.cat([order, torch.randperm(len(rows), generator=generator)])
+        chosen, order = order[:count], order[count:]
+        return rows[chosen]
+
+    return draw

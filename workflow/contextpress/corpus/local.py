@@ -1,0 +1,206 @@
+"""Text files of the user: plain text, Markdown, JSON lines, Parquet and CSV.
+
+What counts as a source, and so cannot straddle two splits:
+
+- a record of a .jsonl, .parquet or .csv file, as "path#number", counted from 0;
+- a .txt or .md file, if several are read;
+- of a single .txt or .md file, each of its documents: consecutive blocks, cut at blank lines. Neighbouring blocks of
+  one text may fall into different splits then; give several files if that matters.
+
+Paths in the names of sources are relative to the folder that was given, so that splits do not depend on where it lies.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from glob import has_magic
+from pathlib import Path
+from typing import Any
+
+from contextpress.corpus.cutting import Document, pack, position
+from contextpress.corpus.extract import paragraphs
+from contextpress.corpus.spec import LocalFiles
+from contextpress.runtime.errors import UserError
+
+PLAIN = (".txt", ".md")
+RECORDS = (".jsonl", ".parquet", ".csv")
+
+
+def local_paths(domain: LocalFiles) -> list[Path]:
+    """The files that a domain reads, sorted.
+
+    Raises:
+        UserError: if there is none, or one is of a kind that is not read.
+    """
+    where = f"domain {domain.name}: {domain.path}"
+    if has_magic(domain.path):
+        root = _root(domain)
+        pattern = Path(domain.path).relative_to(root).as_posix()
+        found = [path for path in root.glob(pattern) if path.is_file()]
+        if not found:
+            raise UserError(f"{where} matches no file")
+    else:
+        given = Path(domain.path)
+        if not given.exists():
+            raise UserError(f"{where} does not exist")
+        found = [given]
+        if given.is_dir():
+            found = [path for path in given.rglob("*") if path.is_file() and path.suffix.lower() in PLAIN + RECORDS]
+            if not found:
+                raise UserError(f"{where} holds no file of the kinds {', '.join(PLAIN + RECORDS)}")
+    for path in found:
+        if path.suffix.lower() not in PLAIN + RECORDS:
+            raise UserError(f"domain {domain.name}: {path} is not one of the kinds {', '.join(PLAIN + RECORDS)}")
+    return sorted(found)
+
+
+def documents(domain: LocalFiles, characters: int, document_characters: int) -> Iterator[Document]:
+    """Documents of about ``document_characters`` characters from a domain's files, ``characters`` in all.
+
+    Where there is more text than that, sources are chosen by the hash of their name.
+
+    Raises:
+        UserError: naming the file, and the line, row or byte, of what cannot be read.
+    """
+    paths = local_paths(domain)
+    root = _root(domain)
+    found: list[Document] = []
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        if path.suffix.lower() in PLAIN:
+            texts = list(pack(("\n".join(unit) for unit in paragraphs(_lines(path))), document_characters, "\n\n"))
+            alone = len(paths) == 1
+            found += [Document(f"{name}#{i}" if alone else name, text) for i, text in enumerate(texts)]
+            count = len(texts)
+        else:
+            count = 0
+            for number, text in records(path, domain.field):
+                found += (Document(f"{name}#{number}", piece) for piece in cut_record(text, document_characters))
+                count += 1
+        if not count:
+            raise UserError(f"domain {domain.name}: {path} is empty")
+    yield from capped(found, characters)
+
+
+def capped(found: list[Document], characters: int) -> Iterator[Document]:
+    """The documents that fit into ``characters`` characters, by the hash of their source."""
+    total = 0
+    for document in sorted(found, key=lambda document: (position(document.source), document.source)):
+        total += len(document.text)
+        if total > characters:
+            return
+        yield document
+
+
+def cut_record(text: str, document_characters: int) -> Iterator[str]:
+    """The documents of one record; a blank record gives none."""
+    return pack(["\n".join(unit) for unit in paragraphs(text.splitlines())], document_characters, "\n\n")
+
+
+def records(path: Path, field: str) -> Iterator[tuple[int, str]]:
+    """Number and text of each record of a .jsonl, .parquet or .csv file.
+
+    Raises:
+        UserError: naming the line or row, and the fields that are there if the wanted one is not.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
+        return _json_records(path, field)
+    return _parquet_records(path, field) if suffix == ".parquet" else _csv_records(path, field)
+
+
+def _json_records(path: Path, field: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(_lines(path)):
+        if not line.strip():
+            continue
+        where = f"{path}:{number + 1}"
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{where}: not JSON ({error.msg}, column {error.colno})") from None
+        if not isinstance(record, dict):
+            raise UserError(f"{where}: a JSON object with the field {field!r} is wanted, not {type(record).__name__}")
+        if field not in record:
+            raise UserError(f"{where}: no field {field!r}; there are {', '.join(map(repr, record)) or 'none'}")
+        yield number, text_of(record[field], field, where)
+
+
+def _parquet_records(path: Path, field: str) -> Iterator[tuple[int, str]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            _has_column(path, field, file.schema_arrow.names)
+            number = 0
+            for batch in file.iter_batches(columns=[field]):
+                for value in batch.column(0).to_pylist():
+                    yield number, text_of(value, field, f"{path}, row {number}")
+                    number += 1
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path} cannot be read as Parquet: {error}") from None
+
+
+def _csv_records(path: Path, field: str) -> Iterator[tuple[int, str]]:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    _lines(path)  # for its errors: not UTF-8, binary, empty
+    try:
+        table = csv.read_csv(
+            path,
+            parse_options=csv.ParseOptions(newlines_in_values=True),
+            # As text, whatever it looks like: "007" and "NA" are what is written in the file.
+            convert_options=csv.ConvertOptions(column_types={field: pa.string()}, strings_can_be_null=False),
+        )
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path} cannot be read as CSV: {error}") from None
+    _has_column(path, field, table.column_names)
+    for number, value in enumerate(table.column(field).to_pylist()):
+        yield number, text_of(value, field, f"{path}, row {number}")
+
+
+def _has_column(path: Path, field: str, names: list[str]) -> None:
+    if field not in names:
+        raise UserError(f"{path}: no column {field!r}; there are {', '.join(map(repr, names)) or 'none'}")
+
+
+def text_of(value: Any, field: str, where: str) -> str:  # noqa: ANN401 - whatever a file holds
+    """``value`` if it is text.
+
+    Raises:
+        UserError: naming the place, if it is something else.
+    """
+    if not isinstance(value, str):
+        raise UserError(f"{where}: {field!r} is {'empty' if value is None else type(value).__name__}, not text")
+    return value
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    if not data.strip():
+        raise UserError(f"{path} is empty")
+    if b"\0" in data:
+        raise UserError(f"{path} is binary (a zero byte at offset {data.index(0)}); text in UTF-8 is wanted")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}") from None
+    # Not splitlines(): it also breaks at characters that JSON allows inside a string.
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _root(domain: LocalFiles) -> Path:
+    path = Path(domain.path)
+    if has_magic(domain.path):
+        fixed: list[str] = []
+        for part in path.parts[:-1]:
+            if has_magic(part):
+                break
+            fixed.append(part)
+        return Path(*fixed)
+    return path if path.is_dir() else path.parent

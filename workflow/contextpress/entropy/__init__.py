@@ -1,0 +1,1 @@
+"""How surprising each passage is: to a model, and without one."""

@@ -1,0 +1,73 @@
+"""Steps of the figures room: one per figure. Each writes pdf, svg and png, and a caption as plain text (rst)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from contextpress.analysis.observations import OBSERVATIONS
+from contextpress.figures import buckets, curves, decoder, encoder, grid_panels, rungs
+from contextpress.figures.spec import ClaimFigure, LearningCurvesFigure, MeasureFigure
+from contextpress.figures.style import save, styled
+from contextpress.runtime.files import read_json
+from contextpress.runtime.history import HISTORY
+from contextpress.runtime.tables import read_table
+
+
+def quality_by_bucket(
+    *, spec: MeasureFigure, observations: Path, pdf: Path, svg: Path, png: Path, caption: Path
+) -> None:
+    """Draw quality by quantile bucket of encoder entropy, for every pair and ratio."""
+    with styled(spec.style):
+        save(buckets.draw(_rows(observations), spec), pdf, svg, png, caption)
+
+
+def encoder_entropy(
+    *, spec: ClaimFigure, observations: Path, finding: Path, pdf: Path, svg: Path, png: Path, caption: Path
+) -> None:
+    """Draw quality against encoder entropy, passage by passage (claim C1)."""
+    with styled(spec.style):
+        save(encoder.draw(_rows(observations), read_json(finding), spec), pdf, svg, png, caption)
+
+
+def decoder_entropy(
+    *, spec: ClaimFigure, observations: Path, finding: Path, pdf: Path, svg: Path, png: Path, caption: Path
+) -> None:
+    """Draw quality against decoder entropy, both given encoder entropy, with the equivalence bounds (claim C2)."""
+    with styled(spec.style):
+        save(decoder.draw(_rows(observations), read_json(finding), spec), pdf, svg, png, caption)
+
+
+def grid(
+    *, spec: ClaimFigure, observations: Path, finding: Path, pdf: Path, svg: Path, png: Path, caption: Path
+) -> None:
+    """Draw mean quality on the encoder x decoder grid, and what the gap costs (claim C3)."""
+    with styled(spec.style):
+        save(grid_panels.draw(_rows(observations), read_json(finding), spec), pdf, svg, png, caption)
+
+
+def learning_curves(
+    *,
+    spec: LearningCurvesFigure,
+    compressors: list[Path],
+    models: list[Path],
+    pdf: Path,
+    svg: Path,
+    png: Path,
+    caption: Path,
+) -> None:
+    """Draw loss by step of every compressor and language model (their history tables, in the order of the spec)."""
+    histories = [[read_table(path, HISTORY) for path in paths] for paths in (compressors, models)]
+    with styled(spec.style):
+        save(curves.draw(histories[0], histories[1], spec), pdf, svg, png, caption)
+
+
+def ladder(*, spec: MeasureFigure, observations: Path, pdf: Path, svg: Path, png: Path, caption: Path) -> None:
+    """Draw quality on the control ladder of texts, and under the controls of memory."""
+    with styled(spec.style):
+        save(rungs.draw(_rows(observations), spec), pdf, svg, png, caption)
+
+
+def _rows(path: Path) -> pd.DataFrame:
+    return read_table(path, OBSERVATIONS)

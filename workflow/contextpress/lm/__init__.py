@@ -1,0 +1,1 @@
+"""Language models: pretrained from scratch on a mixture, or loaded by name."""

@@ -1,0 +1,50 @@
+"""Language models on disk: ordinary Hugging Face folders, identified by a hash of their weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from contextpress.runtime.device import attention_kernel
+from contextpress.runtime.errors import UserError
+from contextpress.runtime.files import sha256
+
+WEIGHTS = "model.safetensors"
+
+
+def save_model(model: PreTrainedModel, folder: Path) -> None:
+    """Save config and weights (safetensors, one file)."""
+    model.save_pretrained(folder, max_shard_size="1TB")
+
+
+def load_model(path: str | Path, device: torch.device, revision: str | None = None) -> PreTrainedModel:
+    """Load a causal LM in float32 by path or hub id, in evaluation mode. Safetensors only; no code is run.
+
+    Raises:
+        UserError: if there is no such model, or it is not a causal LM.
+    """
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            str(path),
+            revision=revision,
+            dtype=torch.float32,
+            attn_implementation=attention_kernel(device),
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(f"model {path} cannot be loaded: {str(error).splitlines()[0]}") from None
+    return model.to(device).eval()
+
+
+def context_length(path: str | Path, revision: str | None = None) -> int | None:
+    """Longest input of a model in tokens, by its config; None where the config does not say."""
+    config = AutoConfig.from_pretrained(str(path), revision=revision, trust_remote_code=False)
+    return getattr(config, "max_position_embeddings", None)
+
+
+def weights_hash(folder: Path) -> str:
+    """What identifies a saved model: the sha256 of its weights."""
+    return sha256(folder / WEIGHTS)

@@ -1,0 +1,64 @@
+"""Steps of the lm room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from contextpress.lm.folder import load_model, save_model
+from contextpress.lm.pretrain import new_model, pretrain, warm_up
+from contextpress.lm.spec import LoadSpec, PretrainSpec, WarmupSpec
+from contextpress.runtime.device import device_name, prepare
+from contextpress.runtime.errors import UserError
+from contextpress.runtime.history import History
+from contextpress.tokens.arrays import load_arrays
+from contextpress.tokens.tokenizer import load_tokenizer, ordinary_ids, restate_id
+
+
+def warmup(*, spec: WarmupSpec, tokenizer: Path, output: Path, record: Path) -> None:
+    """Teach a new model to copy random ids; the start of all models of this shape and seed."""
+    device = prepare(spec.seed)
+    words = load_tokenizer(tokenizer)
+    bos, restate = _marks(words.bos_token_id, restate_id(words))
+    model = new_model(spec.shape, len(words), bos, device)
+    done = warm_up(model, spec.warmup, torch.tensor(ordinary_ids(words)), bos, restate, spec.seed)
+    save_model(model, output)
+    done.keep(spec, device_name(device), output / "history.parquet", record)
+
+
+def train(*, spec: PretrainSpec, start: Path, rows: Path, tokenizer: Path, output: Path, record: Path) -> None:
+    """Pretrain one model on its mixture."""
+    device = prepare(spec.seed)
+    words = load_tokenizer(tokenizer)
+    bos, restate = _marks(words.bos_token_id, restate_id(words))
+    model = load_model(start, device).train()
+    windows = torch.from_numpy(load_arrays(rows)["rows"].astype("int32"))
+    done = pretrain(model, spec.pretraining, windows, bos, restate, spec.seed, spec.name)
+    save_model(model, output)
+    done.keep(spec, device_name(device), output / "history.parquet", record)
+
+
+def load(*, spec: LoadSpec, tokenizer: Path, output: Path, record: Path) -> None:
+    """Load a model by path or hub id, check that it reads the study's tokens, and save it into the study."""
+    device = prepare(0)
+    words, own = load_tokenizer(tokenizer), load_tokenizer(spec.path, spec.revision)
+    if own.get_vocab() != words.get_vocab():
+        raise UserError(
+            f"model {spec.name} ({spec.path}) has another tokenizer than the study; both models of a pair must read "
+            f"the same tokens: set tokens.tokenizer.load to {spec.path}"
+        )
+    model = load_model(spec.path, device, spec.revision)
+    if model.get_input_embeddings().num_embeddings < len(words):
+        raise UserError(f"model {spec.name} ({spec.path}) has fewer embeddings than its tokenizer has entries")
+    save_model(model, output)
+    History().keep(spec, device_name(device), output / "history.parquet", record)
+
+
+def _marks(bos: int, restate: int | None) -> tuple[int, int]:
+    if restate is None:
+        raise UserError(
+            "models are pretrained with this study's own tokenizer, which has a <restate> token; "
+            "with tokens.tokenizer.load every model must be loaded too"
+        )
+    return bos, restate

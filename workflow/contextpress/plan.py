@@ -1,0 +1,276 @@
+"""From the configuration of a study to its jobs: which there are, what each is called, and the spec of each.
+
+The workflow's rules ask here and nowhere else. Nothing in this module or below it imports torch or pandas, so that a
+dry run answers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from contextpress.analysis.spec import CompressorDescription, ObservationsSpec
+from contextpress.compressor.spec import Architecture, CompressorSpec
+from contextpress.corpus.mixtures import mixture_weights, replaced
+from contextpress.corpus.spec import (
+    Domain,
+    DomainSpec,
+    Embedded,
+    HarvestSpec,
+    LocalFiles,
+    domain_spec,
+    harvest_spec,
+)
+from contextpress.entropy.spec import GapSpec, Pair, ScoreSpec
+from contextpress.figures.spec import (
+    ClaimFigure,
+    CompressorCurve,
+    LearningCurvesFigure,
+    MeasureFigure,
+    ModelCurve,
+    Sample,
+)
+from contextpress.lm.spec import LoadSpec, PretrainSpec, Shape, WarmupSpec
+from contextpress.report.spec import SummarySpec
+from contextpress.runtime.spec import Spec
+from contextpress.study import ModelConfig, Study
+from contextpress.tokens.spec import MixtureSpec
+
+
+class Model(Spec):
+    """A language model as an artefact: one of the config's models, of one seed if it is pretrained here."""
+
+    config: ModelConfig
+    seed: int | None
+
+    @property
+    def name(self) -> str:
+        """Its folder: D1-s0, or for a loaded model its name alone."""
+        return self.config.name if self.seed is None else f"{self.config.name}-s{self.seed}"
+
+    @property
+    def replaced(self) -> float | None:
+        """Share of natural text that is replaced in its data; None for a loaded model."""
+        return None if self.config.pretrain is None else float(replaced(self.config.pretrain))
+
+
+class Job(Spec):
+    """One compressor to train and to evaluate."""
+
+    encoder: Model
+    decoder: Model
+    readout: str
+    ratio: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Its folder."""
+        return f"{self.encoder.config.name}-{self.decoder.config.name}-{self.readout}-r{self.ratio}-s{self.seed}"
+
+
+class Plan:
+    """All jobs of a study."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """Check ``config``.
+
+        Raises:
+            UserError: naming the first key that is wrong, its value and what is allowed.
+        """
+        self.study = Study.read(config)
+        self._models = {model.name: model for model in self.study.lm.models}
+        self._shapes = {shape.name: shape for shape in self.study.lm.shapes}
+        self.domains: dict[str, Domain] = {domain.name: domain for domain in self.study.corpus.domains}
+
+    # -- corpus and tokens
+
+    @cached_property
+    def harvest(self) -> HarvestSpec | None:
+        """What to cut from the installed packages; None if no domain comes from there."""
+        return harvest_spec(self.study.corpus.domains, self.study.corpus)
+
+    def domain(self, name: str) -> DomainSpec:
+        """Spec of one domain's documents."""
+        return domain_spec(self.domains[name], self.study.corpus)
+
+    def is_embedded(self, name: str) -> bool:
+        """Whether a domain is cut from the installed packages."""
+        return isinstance(self.domains[name], Embedded)
+
+    def files(self, name: str) -> list[str]:
+        """The user's own files that a domain reads, as inputs: an edit to one reruns what follows from it."""
+        domain = self.domains[name]
+        return [str(path) for path in local_paths(domain)] if isinstance(domain, LocalFiles) else []
+
+    def mixture(self, name: str) -> MixtureSpec:
+        """Spec of one of D1 .. D6."""
+        corpus = self.study.corpus
+        weights = mixture_weights(name, corpus.natural, corpus.formal)
+        return MixtureSpec(name=name, weights=weights, tokens=corpus.mixture_tokens, row=self.study.lm.pretraining.row)
+
+    # -- language models
+
+    @cached_property
+    def jobs(self) -> dict[str, Job]:
+        """All compressors by name: seeds x read-outs x ratios x encoders x decoders."""
+        chosen = self.study.compressor
+        jobs = [
+            Job(
+                encoder=self._model(encoder, seed),
+                decoder=self._model(decoder, seed ^ 1),
+                readout=readout,
+                ratio=ratio,
+                seed=seed,
+            )
+            for seed in self.study.seeds
+            for readout in chosen.readouts
+            for ratio in chosen.ratios
+            for encoder in chosen.encoders
+            for decoder in chosen.decoders
+        ]
+        return {job.name: job for job in jobs}
+
+    @cached_property
+    def models(self) -> dict[str, Model]:
+        """All language models that some compressor uses, by name."""
+        used = [model for job in self.jobs.values() for model in (job.encoder, job.decoder)]
+        return {model.name: model for model in sorted(used, key=lambda model: model.name)}
+
+    def shape(self, model: str) -> Shape:
+        """Size of a model that is pretrained here."""
+        return self._shapes[self.models[model].config.shape]
+
+    def warmup(self, shape: str, seed: int) -> WarmupSpec:
+        """Spec of the warm-up that all models of a shape and seed start from."""
+        return WarmupSpec(shape=self._shapes[shape], warmup=self.study.lm.warmup, seed=seed)
+
+    def pretrain(self, model: str) -> PretrainSpec:
+        """Spec of a model from scratch."""
+        return PretrainSpec(name=model, pretraining=self.study.lm.pretraining, seed=self.models[model].seed)
+
+    def load(self, model: str) -> LoadSpec:
+        """Spec of a model that is loaded."""
+        config = self.models[model].config
+        return LoadSpec(name=model, path=config.load, revision=config.revision)
+
+    # -- entropy
+
+    def score(self, model: str) -> ScoreSpec:
+        """Spec of one model's scores."""
+        return ScoreSpec(model=model, buckets=self.study.entropy.buckets)
+
+    def gap(self) -> GapSpec:
+        """Spec of the gap table: one pair for each encoder, decoder and seed."""
+        pairs = {(job.encoder.name, job.decoder.name, job.seed): job for job in self.jobs.values()}
+        return GapSpec(
+            pairs=tuple(
+                Pair(
+                    encoder=job.encoder.config.name,
+                    decoder=job.decoder.config.name,
+                    seed=job.seed,
+                    encoder_model=job.encoder.name,
+                    decoder_model=job.decoder.name,
+                    design_gap=_distance(job.encoder.replaced, job.decoder.replaced),
+                )
+                for job in pairs.values()
+            )
+        )
+
+    # -- compressors
+
+    def compressor(self, name: str) -> CompressorSpec:
+        """Spec of one compressor."""
+        job, chosen = self.jobs[name], self.study.compressor
+        return CompressorSpec(
+            name=name,
+            encoder=job.encoder.name,
+            decoder=job.decoder.name,
+            architecture=Architecture(
+                readout=job.readout,
+                ratio=job.ratio,
+                connector=chosen.connector,
+                encoder_training=chosen.encoder_training,
+                decoder_training=chosen.decoder_training,
+                lora=chosen.lora,
+            ),
+            schedule=chosen.schedule,
+            window=self.study.tokens.passages.window,
+            domains=chosen.domains or dict.fromkeys(self.domains, 1.0),
+            seed=job.seed,
+        )
+
+    # -- analysis, figures, report
+
+    def observations(self) -> ObservationsSpec:
+        """Spec of the table of the study."""
+        return ObservationsSpec(
+            compressors=tuple(
+                CompressorDescription(
+                    encoder=job.encoder.config.name,
+                    decoder=job.decoder.config.name,
+                    encoder_model=job.encoder.name,
+                    decoder_model=job.decoder.name,
+                    readout=job.readout,
+                    ratio=job.ratio,
+                    seed=job.seed,
+                    decoder_training=self.study.compressor.decoder_training,
+                    encoder_replaced=job.encoder.replaced,
+                    decoder_replaced=job.decoder.replaced,
+                )
+                for job in self.jobs.values()
+            ),
+            memory_test=self.study.analysis.memory_test,
+        )
+
+    def measure_figure(self) -> MeasureFigure:
+        """Spec of the figures that belong to no one claim."""
+        figures = self.study.figures
+        return MeasureFigure(measure=figures.measure, sample=self._sample(), style=figures.style)
+
+    def claim_figure(self) -> ClaimFigure:
+        """Spec of the figure of a claim."""
+        return ClaimFigure(sample=self._sample(), style=self.study.figures.style)
+
+    def learning_figure(self) -> LearningCurvesFigure:
+        """Spec of the learning curves, in the order of ``jobs`` and of the pretrained among ``models``."""
+        return LearningCurvesFigure(
+            compressors=tuple(
+                CompressorCurve(
+                    encoder=job.encoder.config.name,
+                    decoder=job.decoder.config.name,
+                    ratio=job.ratio,
+                    seed=job.seed,
+                    matched=job.encoder.config == job.decoder.config,
+                )
+                for job in self.jobs.values()
+            ),
+            models=tuple(
+                ModelCurve(model=model.config.name, seed=model.seed)
+                for model in self.models.values()
+                if model.seed is not None
+            ),
+            style=self.study.figures.style,
+        )
+
+    def summary(self) -> SummarySpec:
+        """Spec of the summary."""
+        return SummarySpec(study=self.study.study, domain=self.study.corpus.natural[0])
+
+    def _sample(self) -> Sample:
+        claims = self.study.analysis.claims
+        return Sample(
+            natural_only=claims.natural_only,
+            cluster=claims.cluster,
+            draws=self.study.figures.draws,
+            seed=claims.seed,
+        )
+
+    def _model(self, name: str, seed: int) -> Model:
+        config = self._models[name]
+        return Model(config=config, seed=None if config.load else seed)
+
+
+def _distance(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else abs(one - other)

@@ -1,0 +1,1 @@
+"""What the decoder makes of a memory: exact greedy decoding, quality measures, controls."""

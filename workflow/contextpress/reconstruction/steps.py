@@ -1,0 +1,66 @@
+"""Steps of the reconstruction room."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from contextpress.compressor.folder import load_compressor
+from contextpress.reconstruction.conditions import other_passages, prefix_of
+from contextpress.reconstruction.greedy import reconstruct as greedy
+from contextpress.reconstruction.metrics import SIGNATURES, measure_all
+from contextpress.reconstruction.spec import ReconstructionSpec
+from contextpress.reconstruction.table import CONDITIONS, RECONSTRUCTIONS
+from contextpress.runtime.device import prepare
+from contextpress.runtime.record import write_record
+from contextpress.runtime.tables import read_table, write_table
+from contextpress.tokens.passages import PASSAGES
+from contextpress.tokens.tokenizer import load_tokenizer
+
+
+def reconstruct(
+    *,
+    spec: ReconstructionSpec,
+    compressor: Path,
+    encoder: Path,
+    decoder: Path,
+    tokenizer: Path,
+    passages: list[Path],
+    output: Path,
+    record: Path,
+) -> None:
+    """Reconstruct the test passages and the ladder from memory and from three controls; float32, exact greedy."""
+    device = prepare(0)
+    started = time.perf_counter()
+    frame = pd.concat([read_table(path, PASSAGES) for path in passages], ignore_index=True)
+    frame = frame[frame["split"] == "test"].reset_index(drop=True)
+    words = load_tokenizer(tokenizer)
+    model = load_compressor(compressor, encoder, decoder, tokenizer, device)
+    ids = torch.from_numpy(np.stack(frame["token_ids"].tolist())).long().to(device)
+    others = other_passages(frame["domain"] + "/" + frame["variant"], frame["document_id"])
+    parts, passes, positions = [], 0, 0
+    with torch.inference_mode():
+        memory = torch.cat([model.compress(chunk) for chunk in ids.split(spec.batch)])
+        for condition in CONDITIONS:
+            prefix = prefix_of(condition, model, memory, ids, others)
+            done = greedy(model.decoder, prefix, ids, batch=spec.batch)
+            passes, positions = passes + done.cost.passes, positions + done.cost.positions
+            made = done.ids.cpu()
+            texts = words.batch_decode(made, clean_up_tokenization_spaces=False)
+            part = measure_all(frame["token_ids"].map(list).tolist(), made.tolist(), frame["text"].tolist(), texts)
+            part = part.assign(
+                passage_id=frame["passage_id"],
+                condition=condition,
+                nll=done.nll.double().cpu(),
+                accuracy=done.accuracy.double().cpu(),
+                reconstruction=texts,
+                token_ids=made.tolist(),
+            )
+            parts.append(part)
+    write_table(output, pd.concat(parts, ignore_index=True), RECONSTRUCTIONS)
+    seconds = round(time.perf_counter() - started, 1)
+    write_record(record, spec, seconds=seconds, forward_passes=passes, positions=positions, signatures=SIGNATURES)

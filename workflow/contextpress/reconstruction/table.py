@@ -1,0 +1,34 @@
+"""Schema of the reconstruction room's table: one row per passage and memory condition of one compressor."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from contextpress.runtime.tables import required
+
+# real: the passage's own memory. zeroed: all-zero vectors. shuffled: the memory of another passage of the domain.
+# truncated: no memory; the decoder sees the first 1/ratio of the passage's tokens as text.
+CONDITIONS = ("real", "zeroed", "shuffled", "truncated")
+
+# Teacher-forced, then of the greedy text.
+MEASURES = (
+    "nll",  # mean over tokens, nats per token
+    "accuracy",  # share of tokens that are the decoder's first choice given the true tokens before them
+    "bleu",  # sacrebleu sentence score, 0 to 100
+    "rouge_l",  # rouge-score F-measure, 0 to 1
+    "token_f1",  # F1 of the two bags of tokens, 0 to 1
+    "prefix_match",  # share of the passage reproduced before the first wrong token
+    "exact_match",  # 1 if every token is right, else 0
+    "chrf",  # sacrebleu chrF, 0 to 100
+    "edit_similarity",  # 1 - normalised Levenshtein distance of the token sequences
+)
+
+RECONSTRUCTIONS = pa.schema(
+    [
+        required("passage_id", pa.string()),
+        required("condition", pa.string()),
+        *(required(name, pa.float64()) for name in MEASURES),
+        required("reconstruction", pa.string()),
+        required("token_ids", pa.list_(pa.int32())),
+    ]
+)

@@ -1,0 +1,42 @@
+"""Where and in what precision a job computes."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+
+import torch
+
+
+def prepare(seed: int) -> torch.device:
+    """Seed torch, set its threads to what the workflow granted (``OMP_NUM_THREADS``), and choose the device."""
+    torch.manual_seed(seed)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """For the run record."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the processor multiplies bfloat16 in hardware; where it must emulate, float32 is faster."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def mixed_precision(device: torch.device) -> AbstractContextManager[None]:
+    """Context in which matrix products run in bfloat16 where that is native, on float32 master weights."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device))
+
+
+def attention_kernel(device: torch.device) -> str:
+    """Transformers' name of the attention implementation to use.
+
+    On CPU the plain one: at windows of 100 tokens the backward pass of torch's fused CPU kernel took 30 % of a
+    training step, plain matrix products 6 %.
+    """
+    return "sdpa" if device.type == "cuda" else "eager"

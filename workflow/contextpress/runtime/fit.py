@@ -1,0 +1,90 @@
+"""The one training loop: language models and compressors are both trained by it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from contextpress.runtime.device import mixed_precision
+from contextpress.runtime.errors import UserError
+from contextpress.runtime.history import History
+from contextpress.runtime.schedule import Schedule
+
+log = logging.getLogger(__name__)
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def fit(
+    name: str,
+    module: nn.Module,
+    loss_of: Callable[[int], Tensor],
+    schedule: Schedule,
+    tokens_per_step: int,
+) -> History:
+    """Minimise ``loss_of(step)`` over the parameters of ``module`` that require a gradient.
+
+    Losses stay on the device and are read once every few seconds, when a line is printed: reading one at each step
+    would make the processor wait for the accelerator.
+
+    Raises:
+        UserError: if the loss stops being finite; names the step.
+    """
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    device = parameters[0].device
+    optimiser = torch.optim.AdamW(
+        _groups(parameters, schedule.weight_decay), lr=schedule.learning_rate, betas=(0.9, 0.95), fused=True
+    )
+    losses = torch.zeros(schedule.steps, device=device)
+    started = shown = time.perf_counter()
+    for step in range(schedule.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = schedule.learning_rate * rate_at(step, schedule)
+        with mixed_precision(device):
+            loss = loss_of(step)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        losses[step] = loss.detach()
+        now = time.perf_counter()
+        if now - shown > SECONDS_BETWEEN_LINES or step + 1 == schedule.steps:
+            _show(name, losses[: step + 1], schedule.steps, tokens_per_step, now - started)
+            shown = now
+    return History(losses.tolist(), time.perf_counter() - started, schedule.steps * tokens_per_step)
+
+
+def rate_at(step: int, schedule: Schedule) -> float:
+    """Learning rate at ``step`` as a share of its peak: linear rise, then a cosine down to 0.1."""
+    rise = max(1, round(schedule.rise * schedule.steps))
+    if step < rise:
+        return (step + 1) / rise
+    done = (step - rise) / max(1, schedule.steps - rise)
+    return 0.1 + 0.45 * (1 + math.cos(math.pi * done))
+
+
+def _groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
+    matrices = [p for p in parameters if p.ndim >= 2]
+    others = [p for p in parameters if p.ndim < 2]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _show(name: str, losses: Tensor, steps: int, tokens_per_step: int, seconds: float) -> None:
+    done = len(losses)
+    wrong = torch.nonzero(~torch.isfinite(losses))
+    if len(wrong):
+        raise UserError(f"{name}: the loss is not finite from step {int(wrong[0])} on; lower the learning rate")
+    recent = losses[-20:].mean().item()
+    width = 24
+    bar = "#" * (width * done // steps)
+    left = seconds / done * (steps - done)
+    line = f"{name} [{bar:<{width}}] {done}/{steps} loss {recent:.3f} {done * tokens_per_step / seconds:,.0f} tokens/s"
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{line} ETA {left:.0f} s " + ("\n" if done == steps else ""))
+    else:
+        log.info("%s ETA %.0f s", line, left)

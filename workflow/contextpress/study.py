@@ -1,0 +1,225 @@
+"""The configuration of a study: every key, its default, what is allowed, and what must hold between keys.
+
+The defaults are the default study; config/config.yaml is this module written out, and each preset names only what it
+changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from contextpress.analysis.hypotheses import ClaimsSpec
+from contextpress.analysis.spec import MemoryTest
+from contextpress.compressor.spec import (
+    ConnectorName,
+    DecoderTraining,
+    EncoderTraining,
+    LowRank,
+    ReadOutName,
+)
+from contextpress.corpus.spec import Arithmetic, CorpusSpec, Domains, Embedded
+from contextpress.entropy.spec import EntropyConfig
+from contextpress.figures.spec import FiguresConfig
+from contextpress.lm.spec import CopyWarmup, Pretraining, Shape
+from contextpress.reconstruction.spec import ReconstructionSpec
+from contextpress.runtime.schedule import Schedule
+from contextpress.runtime.spec import Number, Spec, Whole
+from contextpress.tokens.spec import PassagesSpec, TokenizerSpec
+
+MixtureName = Literal["D1", "D2", "D3", "D4", "D5", "D6"]
+MODEL_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
+
+
+def _distinct(values: tuple) -> tuple:
+    if len(set(values)) < len(values):
+        raise ValueError("the entries must differ")
+    return values
+
+
+def _list_of(kind: object) -> object:
+    return Annotated[tuple[kind, ...], Field(min_length=1), AfterValidator(_distinct)]  # type: ignore[valid-type]
+
+
+class CorpusConfig(CorpusSpec):
+    """Where the text comes from."""
+
+    domains: Domains = Field(
+        (
+            Embedded(name="prose"),
+            Embedded(name="apiref"),
+            Embedded(name="code"),
+            Embedded(name="examples"),
+            Embedded(name="tables"),
+            Arithmetic(name="arithmetic"),
+        ),
+        min_length=1,
+        description="every kind of text of the study; each gives passages to compress",
+    )
+    natural: tuple[str, ...] = Field(
+        ("prose",), min_length=1, description="domains that make up D1; the paper has Common Crawl"
+    )
+    formal: tuple[str, ...] = Field(
+        ("code", "examples", "arithmetic"),
+        min_length=1,
+        description="domains that replace 1/6 .. 5/6 of it in D2 .. D6, in equal shares; the paper has GitHub, ArXiv "
+        "and DM Mathematics, in a mix that it does not state",
+    )
+    mixture_tokens: Whole = Field(1_000_000, gt=0, description="size of each of D1 .. D6 in tokens")
+
+
+class TokensConfig(Spec):
+    """How text becomes tokens and passages."""
+
+    tokenizer: TokenizerSpec = TokenizerSpec()
+    passages: PassagesSpec = PassagesSpec()
+
+
+class ModelConfig(Spec):
+    """One language model: pretrained here from scratch, or loaded."""
+
+    name: str = Field(pattern=MODEL_NAME, description="how encoders and decoders refer to it")
+    pretrain: MixtureName | None = Field(None, description="mixture to pretrain on: D1 .. D6")
+    shape: str = Field("base", description="one of lm.shapes, for a model that is pretrained")
+    load: str | None = Field(None, min_length=1, description="folder or hub id of a causal LM to load instead")
+    revision: str | None = Field(None, description="its revision on the hub")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.pretrain is None) == (self.load is None):
+            raise ValueError(f"model {self.name} must have exactly one of pretrain (D1 .. D6) and load (a path or id)")
+        return self
+
+
+class LanguageModelsConfig(Spec):
+    """The language models of the study."""
+
+    shapes: _list_of(Shape) = Field((Shape(),), description="sizes of models pretrained here")  # type: ignore[valid-type]
+    models: tuple[ModelConfig, ...] = Field(
+        tuple(ModelConfig(name=name, pretrain=name) for name in ("D1", "D4", "D6")),
+        min_length=1,
+        description="every model that serves as encoder or decoder",
+    )
+    warmup: CopyWarmup = CopyWarmup()
+    pretraining: Pretraining = Pretraining()
+
+
+class CompressorConfig(Spec):
+    """Which pairs are trained, and how."""
+
+    encoders: _list_of(str) = Field(("D1", "D4", "D6"), description="models that compress")  # type: ignore[valid-type]
+    decoders: _list_of(str) = Field(  # type: ignore[valid-type]
+        ("D1", "D4", "D6"), description="models that reconstruct; every encoder is paired with every decoder"
+    )
+    readouts: _list_of(ReadOutName) = Field(  # type: ignore[valid-type]
+        ("memory_tokens",), description="memory_tokens (ICAE), mean_pool"
+    )
+    ratios: _list_of(Annotated[Whole, Field(gt=0)]) = Field(  # type: ignore[valid-type]
+        (2, 4), description="tokens of a passage per memory vector; each divides tokens.passages.window"
+    )
+    connector: ConnectorName = Field("mlp", description="from encoder to decoder width: linear, mlp (two layers)")
+    encoder_training: EncoderTraining = Field("full", description="full, lora")
+    decoder_training: DecoderTraining = Field("frozen", description="frozen (as in claim C2), lora, full")
+    lora: LowRank = Field(LowRank(), description="for the parts that are trained by LoRA")
+    schedule: Schedule = Field(
+        Schedule(steps=400, batch=48, learning_rate=3e-3), description="optimisation of every compressor"
+    )
+    domains: dict[str, Annotated[Number, Field(gt=0)]] | None = Field(
+        None, description="shares of the domains in the training passages; empty: all domains, equal shares"
+    )
+
+
+class AnalysisConfig(Spec):
+    """What is tested, declared before the run."""
+
+    claims: ClaimsSpec = ClaimsSpec()
+    memory_test: MemoryTest = MemoryTest()
+
+
+class Study(Spec):
+    """A whole study."""
+
+    study: str = Field(
+        "default", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="name of the study and of its folder in results/"
+    )
+    seeds: _list_of(Annotated[Whole, Field(ge=0, lt=10_000)]) = Field(  # type: ignore[valid-type]
+        (0, 1),
+        description="each seed repeats the study with newly trained models. The encoder of seed s is language model s, "
+        "the decoder is language model s XOR 1, so that the two never share weights, not even in a matched pair",
+    )
+    corpus: CorpusConfig = CorpusConfig()
+    tokens: TokensConfig = TokensConfig()
+    lm: LanguageModelsConfig = LanguageModelsConfig()
+    entropy: EntropyConfig = EntropyConfig()
+    compressor: CompressorConfig = CompressorConfig()
+    reconstruction: ReconstructionSpec = ReconstructionSpec()
+    analysis: AnalysisConfig = AnalysisConfig()
+    figures: FiguresConfig = FiguresConfig()
+
+    @model_validator(mode="after")
+    def _names_are_defined(self) -> Self:
+        domains = [domain.name for domain in self.corpus.domains]
+        models = [model.name for model in self.lm.models]
+        shapes = [shape.name for shape in self.lm.shapes]
+        _known("corpus.natural", self.corpus.natural, "domain", domains)
+        _known("corpus.formal", self.corpus.formal, "domain", domains)
+        _known("compressor.domains", self.compressor.domains or (), "domain", domains)
+        _known("compressor.encoders", self.compressor.encoders, "model", models)
+        _known("compressor.decoders", self.compressor.decoders, "model", models)
+        _known("lm.models.shape", (model.shape for model in self.lm.models if model.pretrain), "shape", shapes)
+        return self
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        for key, names in (
+            ("lm.models", [model.name for model in self.lm.models]),
+            ("lm.shapes", [shape.name for shape in self.lm.shapes]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{key} has {twice[0]} twice: names must differ")
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        window, row = self.tokens.passages.window, self.lm.pretraining.row
+        for ratio in self.compressor.ratios:
+            if window % ratio:
+                raise ValueError(
+                    f"compressor.ratios has {ratio}, which does not divide tokens.passages.window ({window}); "
+                    f"allowed: {', '.join(str(n) for n in range(1, window + 1) if window % n == 0)}"
+                )
+        slots = window // min(self.compressor.ratios)
+        needed = max(window + slots + 2, row + 2, self.lm.warmup.row + 2)
+        used = {model.shape for model in self.lm.models if model.pretrain}
+        for shape in self.lm.shapes:
+            if shape.name in used and shape.context < needed:
+                raise ValueError(
+                    f"lm.shapes {shape.name} has a context of {shape.context}, but tokens.passages.window {window}, "
+                    f"memory and marks, or lm.pretraining.row {row}, need {needed}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _one_tokenizer(self) -> Self:
+        loads = self.tokens.tokenizer.load is not None
+        for model in self.lm.models:
+            if loads and model.pretrain:
+                raise ValueError(
+                    f"model {model.name} is to be pretrained, but tokens.tokenizer.load names a foreign tokenizer, "
+                    "which lacks the <restate> token; load the model too, or drop tokens.tokenizer.load"
+                )
+            if not loads and model.load:
+                raise ValueError(
+                    f"model {model.name} is loaded, so tokens.tokenizer.load must name its tokenizer ({model.load}): "
+                    "all models of a study read the same tokens"
+                )
+        return self
+
+
+def _known(key: str, names: Iterable[str], kind: str, defined: list[str]) -> None:
+    for name in names:
+        if name not in defined:
+            raise ValueError(f"{key} names {name!r}, which is not a defined {kind}; defined: {', '.join(defined)}")

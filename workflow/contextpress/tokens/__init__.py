@@ -1,0 +1,1 @@
+"""Tokenizer, token arrays, passages and their control ladder."""

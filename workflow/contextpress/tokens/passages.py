@@ -1,0 +1,26 @@
+"""The passages table: fixed windows of tokens inside documents, and their control ladder."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from contextpress.runtime.tables import required
+
+# From most to least like the text a model was trained on (ICAE, arXiv 2307.06945, table 3; IC-Former, 2410.04524).
+VARIANTS = ("normal", "words_shuffled", "reversed", "ids_plus_1", "random_ids")
+
+PASSAGES = pa.schema(
+    [
+        required("passage_id", pa.string()),  # "prose/000123:64", and "prose/000123:64/reversed" on the ladder
+        required("document_id", pa.string()),
+        required("domain", pa.string()),
+        required("source", pa.string()),
+        required("split", pa.string()),  # validation (probe set of the gap) or test (reconstructed and analysed)
+        required("variant", pa.string()),  # one of VARIANTS
+        required("start", pa.int32()),  # first token, counted in the document
+        required("text", pa.string()),
+        required("token_ids", pa.list_(pa.int32())),
+        required("bytes", pa.int32()),  # of the text in UTF-8
+        pa.field("entropy_rate", pa.float64()),  # nats per token, known in closed form; empty for natural text
+    ]
+)

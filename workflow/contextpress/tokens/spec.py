@@ -1,0 +1,37 @@
+"""What tokens and passages depend on."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from contextpress.runtime.spec import Spec, Whole
+
+
+class TokenizerSpec(Spec):
+    """The tokenizer all models of a study share."""
+
+    vocabulary: Whole = Field(
+        2048, ge=300, le=65536, description="entries of the byte-level BPE trained on the study's own training text"
+    )
+    load: str | None = Field(
+        None, description="path or hub id of a tokenizer to use instead of training one (needed with loaded models)"
+    )
+    revision: str | None = Field(None, description="its revision on the hub")
+
+
+class PassagesSpec(Spec):
+    """The fixed windows that are compressed and reconstructed."""
+
+    window: Whole = Field(32, gt=1, description="tokens per passage (ours: the paper does not state its length)")
+    test: Whole = Field(120, gt=1, description="held-out passages per domain to reconstruct and analyse")
+    validation: Whole = Field(40, gt=1, description="passages per domain in the probe set that measures gaps")
+    ladder: Whole = Field(20, ge=0, description="test passages per domain that are also disturbed, in four ways")
+
+
+class MixtureSpec(Spec):
+    """A pretraining corpus: windows of several domains, in fixed proportions, of a fixed total size."""
+
+    name: str
+    weights: dict[str, float]
+    tokens: Whole
+    row: Whole

@@ -1,0 +1,87 @@
+"""Steps of the tokens room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from contextpress.corpus.documents import DOCUMENTS
+from contextpress.runtime.errors import UserError
+from contextpress.runtime.files import write_json
+from contextpress.runtime.tables import read_table, write_table
+from contextpress.tokens.arrays import load_arrays, narrow, save_arrays, share_out, windows
+from contextpress.tokens.cut import cut_passages, ladder
+from contextpress.tokens.passages import PASSAGES
+from contextpress.tokens.spec import MixtureSpec, PassagesSpec, TokenizerSpec
+from contextpress.tokens.tokenizer import load_tokenizer, train_tokenizer
+
+# The BPE sees at most this many characters of each domain, so that no domain owns the vocabulary.
+TOKENIZER_CHARACTERS = 1_000_000
+
+
+def tokenizer(*, spec: TokenizerSpec, documents: list[Path], output: Path) -> None:
+    """Train the study's tokenizer on equal amounts of each domain's training text, or load one."""
+    if spec.load is not None:
+        made = load_tokenizer(spec.load, spec.revision)
+    else:
+        made = train_tokenizer(_sample(documents), spec.vocabulary)
+    made.save_pretrained(output)
+
+
+def encode(*, documents: Path, tokenizer: Path, output: Path) -> None:
+    """Encode one domain's training documents into one array of ids."""
+    frame = read_table(documents, DOCUMENTS, ["split", "text"])
+    texts = frame.loc[frame["split"] == "train", "text"].tolist()
+    loaded = load_tokenizer(tokenizer)
+    encoded = loaded(texts, add_special_tokens=False)["input_ids"]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    ids = narrow([token for document in encoded for token in document], len(loaded))
+    save_arrays(output, ids=ids, offsets=offsets)
+
+
+def passages(*, spec: PassagesSpec, documents: list[Path], tokenizer: Path, output: Path, ladder_output: Path) -> None:
+    """Cut the held-out documents of all domains into passages, and make the control ladder."""
+    loaded = load_tokenizer(tokenizer)
+    parts = []
+    for path in documents:
+        frame = read_table(path, DOCUMENTS)
+        for split, wanted in (("validation", spec.validation), ("test", spec.test)):
+            held_out = frame[frame["split"] == split]
+            if held_out.empty:
+                raise UserError(f"{path.name}: no document fell into the {split} split; give more text")
+            parts.append(cut_passages(held_out, loaded, spec.window, wanted, f"tokens.passages.{split}"))
+    table = pd.concat(parts, ignore_index=True)
+    write_table(output, table, PASSAGES)
+    sample = table[table["split"] == "test"].groupby("domain", sort=False).head(spec.ladder)
+    write_table(ladder_output, ladder(sample, loaded), PASSAGES)
+
+
+def mixture(*, spec: MixtureSpec, arrays: list[Path], output: Path, manifest: Path) -> None:
+    """Cut a pretraining corpus of equal size for every mixture: rows of each domain in the stated proportions."""
+    parts, counts = [], {}
+    for path, (domain, wanted) in zip(arrays, share_out(spec.tokens // spec.row, spec.weights).items(), strict=True):
+        loaded = load_arrays(path)
+        rows = windows(loaded["ids"], loaded["offsets"], spec.row)
+        if len(rows) < wanted:
+            raise UserError(
+                f"config key corpus.mixture_tokens is {spec.tokens}: {spec.name} needs {wanted * spec.row} tokens of "
+                f"domain {domain}, which has {len(rows) * spec.row}; raise corpus.characters or lower this"
+            )
+        parts.append(rows[:wanted])
+        counts[domain] = wanted * spec.row
+    save_arrays(output, rows=np.concatenate(parts))
+    write_json(manifest, {"name": spec.name, "tokens": counts, "total": sum(counts.values())})
+
+
+def _sample(documents: list[Path]) -> Iterator[str]:
+    for path in documents:
+        frame = read_table(path, DOCUMENTS, ["split", "text"])
+        left = TOKENIZER_CHARACTERS
+        for text in frame.loc[frame["split"] == "train", "text"]:
+            if left <= 0:
+                break
+            yield text[:left]
+            left -= len(text)

@@ -1,0 +1,67 @@
+"""The tokenizer of a study: a byte-level BPE of its own, or one that is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from contextpress.runtime.errors import UserError
+
+BOS, RESTATE = "<bos>", "<restate>"
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE with exactly ``vocabulary`` entries, <bos> and <restate> among them.
+
+    Raises:
+        UserError: if the text is too small for that many entries.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[BOS, RESTATE],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    if tokenizer.get_vocab_size() < vocabulary:
+        raise UserError(
+            f"config key tokens.tokenizer.vocabulary is {vocabulary}: the training text yields only "
+            f"{tokenizer.get_vocab_size()} entries; give more text or a smaller vocabulary"
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=BOS,
+        additional_special_tokens=[RESTATE],
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """Load a tokenizer by path or hub id.
+
+    Raises:
+        UserError: if it is not there, or has no <bos> token to score a first token after.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"tokenizer {path} cannot be loaded: {str(error).splitlines()[0]}") from None
+    if tokenizer.bos_token_id is None:
+        raise UserError(f"tokenizer {path} has no beginning-of-sequence token; the first token could not be scored")
+    return tokenizer
+
+
+def restate_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """Id of the <restate> token, or None for a tokenizer that this project did not train."""
+    return tokenizer.get_vocab().get(RESTATE)
+
+
+def ordinary_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """All ids but those of special tokens, ascending."""
+    return sorted(set(range(len(tokenizer))) - set(tokenizer.all_special_ids))

@@ -1,0 +1,57 @@
+rule observations:
+    """The table of the study: one row per passage and compressor."""
+    input:
+        code=code_of("analysis"),
+        passages=PASSAGE_FILES,
+        scores=expand(rules.score.output.passages, model=PLAN.models),
+        model_free=rules.model_free.output,
+        gap=rules.gap.output,
+        reconstructions=expand(rules.reconstruct.output.table, compressor=PLAN.jobs),
+    output:
+        f"{RESULTS}/tables/observations.parquet",
+    log:
+        f"{RESULTS}/logs/analysis/observations.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/analysis/observations.jsonl"
+    params:
+        spec=spec_of(PLAN.observations),
+    shell:
+        "contextpress analysis observations --spec {params.spec:q} --passages {input.passages:q}"
+        " --scores {input.scores:q} --model-free {input.model_free:q} --gaps {input.gap:q}"
+        " --reconstructions {input.reconstructions:q} --observations {output:q} &> {log:q}"
+
+
+rule claims:
+    """A verdict on each declared claim, and the tables behind it."""
+    input:
+        code=code_of("analysis"),
+        observations=rules.observations.output,
+    output:
+        c1=f"{RESULTS}/findings/c1.json",
+        c2=f"{RESULTS}/findings/c2.json",
+        c3=f"{RESULTS}/findings/c3.json",
+        table_c1=f"{RESULTS}/tables/c1.csv",
+        table_c2=f"{RESULTS}/tables/c2.csv",
+        table_c3=f"{RESULTS}/tables/c3.csv",
+        grid_effects=f"{RESULTS}/tables/grid_effects.csv",
+        by_bucket=f"{RESULTS}/tables/by_bucket.csv",
+    log:
+        f"{RESULTS}/logs/analysis/claims.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/analysis/claims.jsonl"
+    params:
+        spec=spec_of(lambda: PLAN.study.analysis.claims),
+    shell:
+        "contextpress analysis claims --spec {params.spec:q} --observations {input.observations:q}"
+        " --finding-c1 {output.c1:q} --finding-c2 {output.c2:q} --finding-c3 {output.c3:q}"
+        " --table-c1 {output.table_c1:q} --table-c2 {output.table_c2:q} --table-c3 {output.table_c3:q}"
+        " --table-grid-effects {output.grid_effects:q} --table-by-bucket {output.by_bucket:q} &> {log:q}"
+
+
+FINDINGS = [rules.claims.output.c1, rules.claims.output.c2, rules.claims.output.c3]
+
+
+rule findings:
+    """Named target: the verdicts and their tables."""
+    input:
+        rules.claims.output,

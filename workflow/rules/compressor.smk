@@ -1,0 +1,38 @@
+def encoder_weights(wildcards):
+    return lm_weights(PLAN.jobs[wildcards.compressor].encoder.name)
+
+
+def decoder_weights(wildcards):
+    return lm_weights(PLAN.jobs[wildcards.compressor].decoder.name)
+
+
+rule compressor:
+    """One compressor: a pair of language models, a read-out and a ratio, trained to restate passages."""
+    input:
+        code=code_of("compressor"),
+        lock=LOCK,
+        encoder=encoder_weights,
+        decoder=decoder_weights,
+        tokenizer=rules.tokenizer.output.tokenizer,
+        arrays=lambda wildcards: expand(
+            rules.encode.output, domain=PLAN.compressor(wildcards.compressor).domains
+        ),
+    output:
+        weights=f"{RESULTS}/compressors/{{compressor}}/compressor.safetensors",
+        description=f"{RESULTS}/compressors/{{compressor}}/compressor.json",
+        history=f"{RESULTS}/compressors/{{compressor}}/history.parquet",
+        record=f"{RESULTS}/compressors/{{compressor}}/record.json",
+    log:
+        f"{RESULTS}/logs/compressors/{{compressor}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compressors/{{compressor}}.jsonl"
+    params:
+        spec=spec_of(PLAN.compressor, "compressor"),
+        encoder=folder_of("encoder"),
+        decoder=folder_of("decoder"),
+        tokenizer=folder_of("tokenizer"),
+        folder=folder_of("weights"),
+    shell:
+        "contextpress compressor train --spec {params.spec:q} --encoder {params.encoder:q}"
+        " --decoder {params.decoder:q} --tokenizer {params.tokenizer:q} --arrays {input.arrays:q}"
+        " --output {params.folder:q} --record {output.record:q} &> {log:q}"

@@ -1,0 +1,67 @@
+PASSAGE_FILES = [rules.passages.output.passages, rules.passages.output.ladder]
+
+
+rule score:
+    """How surprising each passage, and each of its tokens, is to one model."""
+    input:
+        code=code_of("entropy"),
+        weights=lambda wildcards: lm_weights(wildcards.model),
+        tokenizer=rules.tokenizer.output.tokenizer,
+        passages=PASSAGE_FILES,
+    output:
+        passages=f"{RESULTS}/entropy/passages/{{model}}.parquet",
+        tokens=f"{RESULTS}/entropy/tokens/{{model}}.parquet",
+    log:
+        f"{RESULTS}/logs/entropy/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/entropy/{{model}}.jsonl"
+    params:
+        spec=spec_of(PLAN.score, "model"),
+        model=folder_of("weights"),
+        tokenizer=folder_of("tokenizer"),
+    shell:
+        "contextpress entropy score --spec {params.spec:q} --model {params.model:q}"
+        " --tokenizer {params.tokenizer:q} --passages {input.passages:q}"
+        " --output {output.passages:q} --tokens-output {output.tokens:q} &> {log:q}"
+
+
+rule model_free:
+    """How surprising each passage is to unigram counts and to zlib."""
+    input:
+        code=code_of("entropy"),
+        tokenizer=rules.tokenizer.output.tokenizer,
+        arrays=expand(rules.encode.output, domain=PLAN.domains),
+        passages=PASSAGE_FILES,
+    output:
+        f"{RESULTS}/entropy/model_free.parquet",
+    log:
+        f"{RESULTS}/logs/entropy/model_free.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/entropy/model_free.jsonl"
+    params:
+        tokenizer=folder_of("tokenizer"),
+    shell:
+        "contextpress entropy model-free --tokenizer {params.tokenizer:q} --arrays {input.arrays:q}"
+        " --passages {input.passages:q} --output {output:q} &> {log:q}"
+
+
+rule gap:
+    """How far apart the models of each pair are."""
+    input:
+        code=code_of("entropy"),
+        weights=[lm_weights(name) for name in PLAN.models],
+        tokenizer=rules.tokenizer.output.tokenizer,
+        passages=rules.passages.output.passages,
+    output:
+        f"{RESULTS}/entropy/gap.parquet",
+    log:
+        f"{RESULTS}/logs/entropy/gap.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/entropy/gap.jsonl"
+    params:
+        spec=spec_of(PLAN.gap),
+        models=lambda wildcards, input: [str(Path(path).parent) for path in input.weights],
+        tokenizer=folder_of("tokenizer"),
+    shell:
+        "contextpress entropy gap --spec {params.spec:q} --models {params.models:q}"
+        " --tokenizer {params.tokenizer:q} --passages {input.passages:q} --output {output:q} &> {log:q}"

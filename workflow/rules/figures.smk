@@ -1,0 +1,163 @@
+FIGURES = ["encoder_entropy", "quality_by_bucket", "decoder_entropy", "grid", "ladder", "learning_curves"]
+
+
+def drawn(name):
+    return {kind: f"{RESULTS}/figures/{name}.{kind}" for kind in ("pdf", "svg", "png")} | {
+        "caption": f"{RESULTS}/figures/{name}.rst"
+    }
+
+
+def for_report(name, category):
+    """The SVG goes into the report, under its caption."""
+    return report(
+        f"{RESULTS}/figures/{name}.svg", caption=f"../../{RESULTS}/figures/{name}.rst", category=category
+    )
+
+
+rule quality_by_bucket:
+    """Quality by bucket of encoder entropy, per pair."""
+    input:
+        code=code_of("figures"),
+        observations=rules.observations.output,
+    output:
+        **drawn("quality_by_bucket"),
+    log:
+        f"{RESULTS}/logs/figures/quality_by_bucket.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/quality_by_bucket.jsonl"
+    params:
+        spec=spec_of(PLAN.measure_figure),
+    shell:
+        "contextpress figures quality-by-bucket --spec {params.spec:q} --observations {input.observations:q}"
+        " --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q} --caption {output.caption:q} &> {log:q}"
+
+
+rule encoder_entropy:
+    """Claim C1: quality against the encoder's entropy."""
+    input:
+        code=code_of("figures"),
+        observations=rules.observations.output,
+        finding=rules.claims.output.c1,
+    output:
+        **drawn("encoder_entropy"),
+    log:
+        f"{RESULTS}/logs/figures/encoder_entropy.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/encoder_entropy.jsonl"
+    params:
+        spec=spec_of(PLAN.claim_figure),
+    shell:
+        "contextpress figures encoder-entropy --spec {params.spec:q} --observations {input.observations:q}"
+        " --finding {input.finding:q}"
+        " --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q} --caption {output.caption:q} &> {log:q}"
+
+
+rule decoder_entropy:
+    """Claim C2: quality against the decoder's entropy, given the encoder's."""
+    input:
+        code=code_of("figures"),
+        observations=rules.observations.output,
+        finding=rules.claims.output.c2,
+    output:
+        **drawn("decoder_entropy"),
+    log:
+        f"{RESULTS}/logs/figures/decoder_entropy.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/decoder_entropy.jsonl"
+    params:
+        spec=spec_of(PLAN.claim_figure),
+    shell:
+        "contextpress figures decoder-entropy --spec {params.spec:q} --observations {input.observations:q}"
+        " --finding {input.finding:q}"
+        " --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q} --caption {output.caption:q} &> {log:q}"
+
+
+rule grid:
+    """Claim C3: quality on the grid of encoders and decoders."""
+    input:
+        code=code_of("figures"),
+        observations=rules.observations.output,
+        finding=rules.claims.output.c3,
+    output:
+        **drawn("grid"),
+    log:
+        f"{RESULTS}/logs/figures/grid.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/grid.jsonl"
+    params:
+        spec=spec_of(PLAN.claim_figure),
+    shell:
+        "contextpress figures grid --spec {params.spec:q} --observations {input.observations:q}"
+        " --finding {input.finding:q}"
+        " --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q} --caption {output.caption:q} &> {log:q}"
+
+
+rule ladder:
+    """Quality on the control ladder of texts, and under the controls of memory."""
+    input:
+        code=code_of("figures"),
+        observations=rules.observations.output,
+    output:
+        **drawn("ladder"),
+    log:
+        f"{RESULTS}/logs/figures/ladder.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/ladder.jsonl"
+    params:
+        spec=spec_of(PLAN.measure_figure),
+    shell:
+        "contextpress figures ladder --spec {params.spec:q} --observations {input.observations:q}"
+        " --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q} --caption {output.caption:q} &> {log:q}"
+
+
+rule learning_curves:
+    """Loss by step of every compressor and language model."""
+    input:
+        code=code_of("figures"),
+        compressors=expand(rules.compressor.output.history, compressor=PLAN.jobs),
+        models=[lm_history(name) for name in PRETRAINED],
+    output:
+        **drawn("learning_curves"),
+    log:
+        f"{RESULTS}/logs/figures/learning_curves.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/learning_curves.jsonl"
+    params:
+        spec=spec_of(PLAN.learning_figure),
+    shell:
+        "contextpress figures learning-curves --spec {params.spec:q} --compressors {input.compressors:q}"
+        " --models {input.models:q}"
+        " --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q} --caption {output.caption:q} &> {log:q}"
+
+
+rule figures:
+    """Named target: all figures."""
+    input:
+        expand(f"{RESULTS}/figures/{{name}}.{{kind}}", name=FIGURES, kind=["pdf", "svg", "png"]),
+
+
+rule summary:
+    """What a reader sees first: verdicts, figures, what was run, versions, time."""
+    input:
+        code=code_of("report"),
+        observations=rules.observations.output,
+        findings=FINDINGS,
+        figures=expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURES),
+        captions=expand(f"{RESULTS}/figures/{{name}}.rst", name=FIGURES),
+        records=[
+            *(str(Path(lm_weights(name)).parent / "record.json") for name in PLAN.models),
+            *expand(rules.compressor.output.record, compressor=PLAN.jobs),
+            *expand(rules.reconstruct.output.record, compressor=PLAN.jobs),
+        ],
+    output:
+        report(f"{RESULTS}/summary.md", caption="../report/summary.rst", category="Summary"),
+    log:
+        f"{RESULTS}/logs/report/summary.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/summary.jsonl"
+    params:
+        spec=spec_of(PLAN.summary),
+    shell:
+        "contextpress report summary --spec {params.spec:q} --observations {input.observations:q}"
+        " --findings {input.findings:q} --figures {input.figures:q} --captions {input.captions:q}"
+        " --records {input.records:q} --output {output:q} &> {log:q}"

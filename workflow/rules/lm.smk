@@ -1,0 +1,94 @@
+PRETRAINED = [name for name, model in PLAN.models.items() if model.config.pretrain]
+LOADED = [name for name in PLAN.models if name not in PRETRAINED]
+
+
+def lm_weights(name):
+    return f"{RESULTS}/lm/{name}/model.safetensors"
+
+
+def lm_history(name):
+    return f"{RESULTS}/lm/{name}/history.parquet"
+
+
+rule warmup:
+    """Teach a new model to copy random ids: the common start of all models of a shape and seed."""
+    input:
+        code=code_of("lm"),
+        lock=LOCK,
+        tokenizer=rules.tokenizer.output.tokenizer,
+    output:
+        weights=f"{RESULTS}/lm/warmup-{{shape}}-s{{seed}}/model.safetensors",
+        config=f"{RESULTS}/lm/warmup-{{shape}}-s{{seed}}/config.json",
+        history=f"{RESULTS}/lm/warmup-{{shape}}-s{{seed}}/history.parquet",
+        record=f"{RESULTS}/lm/warmup-{{shape}}-s{{seed}}/record.json",
+    log:
+        f"{RESULTS}/logs/lm/warmup-{{shape}}-s{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/lm/warmup-{{shape}}-s{{seed}}.jsonl"
+    params:
+        spec=lambda wildcards: PLAN.warmup(wildcards.shape, int(wildcards.seed)).line(),
+        tokenizer=folder_of("tokenizer"),
+        folder=folder_of("weights"),
+    shell:
+        "contextpress lm warmup --spec {params.spec:q} --tokenizer {params.tokenizer:q}"
+        " --output {params.folder:q} --record {output.record:q} &> {log:q}"
+
+
+def start_of(wildcards):
+    model = PLAN.models[wildcards.model]
+    return f"{RESULTS}/lm/warmup-{model.config.shape}-s{model.seed}/model.safetensors"
+
+
+rule pretrain:
+    """One language model from scratch, on its mixture."""
+    input:
+        code=code_of("lm"),
+        lock=LOCK,
+        start=start_of,
+        rows=lambda wildcards: expand(rules.mixture.output.rows, mixture=PLAN.models[wildcards.model].config.pretrain),
+        tokenizer=rules.tokenizer.output.tokenizer,
+    output:
+        weights=f"{RESULTS}/lm/{{model}}/model.safetensors",
+        config=f"{RESULTS}/lm/{{model}}/config.json",
+        history=f"{RESULTS}/lm/{{model}}/history.parquet",
+        record=f"{RESULTS}/lm/{{model}}/record.json",
+    log:
+        f"{RESULTS}/logs/lm/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/lm/{{model}}.jsonl"
+    wildcard_constraints:
+        model="|".join(PRETRAINED) or "(?!)",
+    params:
+        spec=spec_of(PLAN.pretrain, "model"),
+        start=folder_of("start"),
+        tokenizer=folder_of("tokenizer"),
+        folder=folder_of("weights"),
+    shell:
+        "contextpress lm train --spec {params.spec:q} --start {params.start:q} --rows {input.rows:q}"
+        " --tokenizer {params.tokenizer:q} --output {params.folder:q} --record {output.record:q} &> {log:q}"
+
+
+rule load:
+    """One language model by path or hub id."""
+    input:
+        code=code_of("lm"),
+        lock=LOCK,
+        tokenizer=rules.tokenizer.output.tokenizer,
+    output:
+        weights=f"{RESULTS}/lm/{{model}}/model.safetensors",
+        config=f"{RESULTS}/lm/{{model}}/config.json",
+        history=f"{RESULTS}/lm/{{model}}/history.parquet",
+        record=f"{RESULTS}/lm/{{model}}/record.json",
+    log:
+        f"{RESULTS}/logs/lm/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/lm/{{model}}.jsonl"
+    wildcard_constraints:
+        model="|".join(LOADED) or "(?!)",
+    params:
+        spec=spec_of(PLAN.load, "model"),
+        tokenizer=folder_of("tokenizer"),
+        folder=folder_of("weights"),
+    shell:
+        "contextpress lm load --spec {params.spec:q} --tokenizer {params.tokenizer:q}"
+        " --output {params.folder:q} --record {output.record:q} &> {log:q}"

@@ -1,0 +1,27 @@
+rule reconstruct:
+    """Held-out passages and the ladder, reconstructed from memory and from three controls."""
+    input:
+        code=code_of("reconstruction"),
+        compressor=rules.compressor.output.weights,
+        description=rules.compressor.output.description,
+        encoder=encoder_weights,
+        decoder=decoder_weights,
+        tokenizer=rules.tokenizer.output.tokenizer,
+        passages=PASSAGE_FILES,
+    output:
+        table=f"{RESULTS}/reconstructions/{{compressor}}.parquet",
+        record=f"{RESULTS}/reconstructions/{{compressor}}.json",
+    log:
+        f"{RESULTS}/logs/reconstructions/{{compressor}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/reconstructions/{{compressor}}.jsonl"
+    params:
+        spec=spec_of(lambda: PLAN.study.reconstruction),
+        compressor=folder_of("compressor"),
+        encoder=folder_of("encoder"),
+        decoder=folder_of("decoder"),
+        tokenizer=folder_of("tokenizer"),
+    shell:
+        "contextpress reconstruction reconstruct --spec {params.spec:q} --compressor {params.compressor:q}"
+        " --encoder {params.encoder:q} --decoder {params.decoder:q} --tokenizer {params.tokenizer:q}"
+        " --passages {input.passages:q} --output {output.table:q} --record {output.record:q} &> {log:q}"
