@@ -35,7 +35,15 @@ def observations(
     for encoder, decoder, ratio, seed in product(models, models, ratios, seeds):
         gap = abs(REPLACED[encoder] - REPLACED[decoder])
         h_e, h_d = nll[encoder, seed], nll[decoder, seed]
-        merit = 2.6 - 0.55 * h_e - 0.9 * gap - 0.22 * ratio - 0.15 * REPLACED[decoder] + draw.normal(0, 0.8, len(text)) + draw.normal(0, 0.15)
+        merit = (
+            2.6
+            - 0.55 * h_e
+            - 0.9 * gap
+            - 0.22 * ratio
+            - 0.15 * REPLACED[decoder]
+            + draw.normal(0, 0.8, len(text))
+            + draw.normal(0, 0.15)
+        )
         merit += text["domain"].map(_EASIER).to_numpy()
         shown = {"": merit, "_shuffled": merit * 0 - 2.4, "_zeroed": merit * 0 - 2.8}
         shown["_truncated"] = -1.9 + 2 / ratio + draw.normal(0, 0.2, len(text))
@@ -53,11 +61,15 @@ def observations(
             share = 1 / (1 + np.exp(-value)) * (1 + draw.normal(0, 0.03, len(text))).clip(0, 1)
             loss = h_d * (1.02 - 0.9 * share)
             for measure in MEASURES:
-                part[f"{measure}{name}"] = loss if measure == "nll" else share * (100 if measure in ("bleu", "chrf") else 1)
+                part[f"{measure}{name}"] = (
+                    loss if measure == "nll" else share * (100 if measure in ("bleu", "chrf") else 1)
+                )
         part["information_retained"] = 1 - part["nll"] / part["decoder_nll"]
         parts.append(part.drop(columns="_hardness"))
     table = pd.concat(parts, ignore_index=True)
-    types = {field.name: field.type.to_pandas_dtype() for field in OBSERVATIONS if str(field.type) in ("int32", "double")}
+    types = {
+        field.name: field.type.to_pandas_dtype() for field in OBSERVATIONS if str(field.type) in ("int32", "double")
+    }
     assert set(CONTROLS) == {"shuffled", "zeroed", "truncated"}
     return table.astype(types)[OBSERVATIONS.names]
 
@@ -86,7 +98,9 @@ def _passages(draw: np.random.Generator, domain: str, passages: int, ladder: int
             "entropy_rate": np.nan,
             "unigram_entropy": draw.normal(6, 0.3, passages),
             "zlib_bits_per_byte": draw.normal(4, 0.3, passages),
-            "_hardness": DOMAINS[domain] + draw.normal(0, 0.3, passages // 2 + 1)[document] + draw.normal(0, 0.45, passages),
+            "_hardness": DOMAINS[domain]
+            + draw.normal(0, 0.3, passages // 2 + 1)[document]
+            + draw.normal(0, 0.45, passages),
         }
     )
     others = [

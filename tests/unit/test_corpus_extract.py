@@ -51,7 +51,7 @@ def area(width, height=(1, 2)) -> "Number":
     --------
     >>> area(2, 3)
     6
-    >>> area(width=20, height=30) == 600
+    >>> area(width=200, height=300) == 60000
     True
     """
     text = """
@@ -72,7 +72,7 @@ class Shape:  # a shape
                 whatever it is.
 
         Returns:
-            A name that is fit for the shape and for you.
+            A name that is fit for the shape and for you and me.
 
         After the block comes a sentence that is long enough for the filter to keep it as prose.
         """
@@ -124,9 +124,7 @@ def _filled(bare: str) -> str:
 def _without_strings_alone(tree: ast.AST) -> str:
     for node in ast.walk(tree):
         if hasattr(node, "body") and isinstance(node.body, list):
-            node.body = [
-                s for s in node.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))
-            ]
+            node.body = [s for s in node.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
     return ast.dump(tree)
 
 
@@ -138,14 +136,19 @@ def test_units_of_a_module() -> None:
         "It is of no use to anyone who has to find the area of a shape that is not a rectangle.",
         "After the block comes a sentence that is long enough for the filter to keep it as prose.",
         "The comment explains to the reader why the function below is written as it is, and it is long enough to be a "
-        "paragraph of prose that the filter accepts. --",
-    ][:3] or units["prose"]
+        "paragraph of prose that the filter accepts.",
+    ]
     assert [unit.split("\n")[0] for unit in units["apiref"]] == ["Parameters", "Returns", "Args:", "Returns:"]
     assert units["apiref"][0].endswith("in the unit of your choice.")
-    assert units["examples"] == [">>> area(2, 3)\n6\n>>> area(width=20, height=30) == 600\nTrue"]
+    assert units["examples"] == [">>> area(2, 3)\n6\n>>> area(width=200, height=300) == 60000\nTrue"]
     assert len(units["code"]) == 1
     assert "squares" not in units["code"][0]
     assert "# inside a string" in units["code"][0]
+
+
+def test_a_fence_is_no_part_of_an_example() -> None:
+    block = ">>> from shapes import area\n>>> area(width=200, height=300) == 60000\nTrue"
+    assert extract.docstring_units(f"Area.\n\nExample:\n```python\n{block}\n```\n")["examples"] == [block]
 
 
 def test_only_wanted_domains_come_back() -> None:
@@ -157,11 +160,8 @@ def test_a_broken_file_is_no_error() -> None:
 
 
 def test_field_lists_are_interface() -> None:
-    docstring = "Do it.\n\n:param name: the name of what is to be done,\n    which may be long\n:returns: nothing at all\n\nEnd."
-    units = extract.docstring_units(docstring)
-    assert units["apiref"] == [
-        ":param name: the name of what is to be done,\n    which may be long\n:returns: nothing at all"
-    ]
+    fields = ":param name: the name of what is to be done,\n    which may be long\n:returns: nothing at all"
+    assert extract.docstring_units(f"Do it.\n\n{fields}\n\nEnd.")["apiref"] == [fields]
 
 
 def test_blocks_hold_forty_lines() -> None:

@@ -42,7 +42,9 @@ def test_what_is_not_prose(text: str) -> None:
 
 
 def test_marks_of_restructured_text_are_unwrapped() -> None:
-    text = "See :func:`~numpy.dot`, :class:`the array <numpy.ndarray>`, ``axis``, `axis` and `the guide <https://x.y>`_."
+    text = (
+        "See :func:`~numpy.dot`, :class:`the array <numpy.ndarray>`, ``axis``, `axis` and `the guide <https://x.y>`_."
+    )
     assert unwrapped(text) == "See numpy.dot, the array, axis, axis and the guide."
 
 
@@ -98,7 +100,7 @@ def test_near_duplicates_in_long_texts() -> None:
 
 
 def test_shingles_are_the_same_on_every_machine() -> None:
-    assert shingles("the quick brown fox").tolist() == [4063353310018060404, 8436498087880389604]
+    assert shingles("the quick brown fox").tolist() == [12708853114708517160, 16978188064735981951]
 
 
 def test_duplicates_are_exact() -> None:

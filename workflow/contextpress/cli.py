@@ -79,7 +79,7 @@ def _add_options(parser: argparse.ArgumentParser, step: Step) -> None:
         flag, needed = "--" + name.replace("_", "-"), parameter.default is inspect.Parameter.empty
         default = None if needed else parameter.default
         if kinds[name] == list[Path]:
-            parser.add_argument(flag, nargs="+", type=Path, required=needed, default=default)
+            parser.add_argument(flag, nargs="*", type=Path, required=needed, default=default)
         elif isinstance(kinds[name], type) and issubclass(kinds[name], Spec):
             parser.add_argument(flag, required=needed, default=default, help=f"JSON of {kinds[name].__name__}")
         else:

@@ -50,6 +50,11 @@ class Model(Spec):
         return self.config.name if self.seed is None else f"{self.config.name}-s{self.seed}"
 
     @property
+    def data(self) -> str:
+        """What it was pretrained on: a mixture, or for a loaded model its own name."""
+        return self.config.pretrain or self.config.name
+
+    @property
     def replaced(self) -> float | None:
         """Share of natural text that is replaced in its data; None for a loaded model."""
         return None if self.config.pretrain is None else float(replaced(self.config.pretrain))
@@ -242,7 +247,7 @@ class Plan:
                     decoder=job.decoder.config.name,
                     ratio=job.ratio,
                     seed=job.seed,
-                    matched=job.encoder.config == job.decoder.config,
+                    matched=job.encoder.data == job.decoder.data,
                 )
                 for job in self.jobs.values()
             ),

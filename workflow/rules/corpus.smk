@@ -14,7 +14,7 @@ rule harvest:
         spec=spec_of(lambda: PLAN.harvest),
     shell:
         "CONTEXTPRESS_THREADS={threads} contextpress corpus harvest"
-        " --spec {params.spec:q} --lock {input.lock:q} --out {output:q} &> {log:q}"
+        " --spec {params.spec:q} --lock {input.lock:q} --output {output:q} &> {log:q}"
 
 
 rule domain:
@@ -33,7 +33,7 @@ rule domain:
         spec=spec_of(PLAN.domain, "domain"),
         harvest=lambda wildcards, input: f"--harvest {input.harvest}" if input.harvest else "",
     shell:
-        "contextpress corpus domain --spec {params.spec:q} {params.harvest} --out {output:q} &> {log:q}"
+        "contextpress corpus domain --spec {params.spec:q} {params.harvest} --output {output:q} &> {log:q}"
 
 
 rule manifest:
@@ -48,4 +48,4 @@ rule manifest:
     benchmark:
         f"{RESULTS}/benchmarks/corpus/manifest.jsonl"
     shell:
-        "contextpress corpus manifest --domains {input.documents:q} --out {output:q} &> {log:q}"
+        "contextpress corpus manifest --documents {input.documents:q} --output {output:q} &> {log:q}"

@@ -145,6 +145,7 @@ rule summary:
         figures=expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURES),
         captions=expand(f"{RESULTS}/figures/{{name}}.rst", name=FIGURES),
         records=[
+            *sorted({str(Path(start_of_model(name)).parent / "record.json") for name in PRETRAINED}),
             *(str(Path(lm_weights(name)).parent / "record.json") for name in PLAN.models),
             *expand(rules.compressor.output.record, compressor=PLAN.jobs),
             *expand(rules.reconstruct.output.record, compressor=PLAN.jobs),

@@ -34,8 +34,8 @@ rule warmup:
         " --output {params.folder:q} --record {output.record:q} &> {log:q}"
 
 
-def start_of(wildcards):
-    model = PLAN.models[wildcards.model]
+def start_of_model(name):
+    model = PLAN.models[name]
     return f"{RESULTS}/lm/warmup-{model.config.shape}-s{model.seed}/model.safetensors"
 
 
@@ -44,7 +44,7 @@ rule pretrain:
     input:
         code=code_of("lm"),
         lock=LOCK,
-        start=start_of,
+        start=lambda wildcards: start_of_model(wildcards.model),
         rows=lambda wildcards: expand(rules.mixture.output.rows, mixture=PLAN.models[wildcards.model].config.pretrain),
         tokenizer=rules.tokenizer.output.tokenizer,
     output:

@@ -36,7 +36,7 @@ def by_bucket(observations: pd.DataFrame, spec: ClaimsSpec) -> pd.DataFrame:
     if panel.compressors.empty:
         return pd.DataFrame(columns=TABLE)
     weights = document_weights(panel.documents, panel.slices, spec.draws, np.random.default_rng(spec.seed))
-    measures = dict.fromkeys([spec.c1.measure, spec.c2.measure, *spec.also_measures])
+    measures = dict.fromkeys([spec.c1.measure, spec.c2.measure, spec.c3.measure, *spec.also_measures])
     parts = []
     for measure in measures:
         quality = panel.quality(measure)

@@ -168,7 +168,7 @@ def _shuffled(panel: Panel, weights: Array, predictor: str, measure: str) -> dic
 
 def _generated(observations: pd.DataFrame, spec: ClaimsSpec) -> dict[str, object] | None:
     # Text generated at a chosen entropy is an experiment, not a sample: kept apart from the natural domains.
-    if not spec.natural_only:
+    if not spec.natural_only or observations["entropy_rate"].isna().all():
         return None
     panel = build_panel(observations, spec, spec.c1.decoder_training, generated=True)
     if panel.compressors.empty:

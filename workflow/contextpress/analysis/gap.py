@@ -77,7 +77,7 @@ def assess_gap(observations: pd.DataFrame, spec: ClaimsSpec) -> Result:
             "share_of_draws_in_order": _ordered(grid, every),
             "mixed_model": mixed_model(panel.compressors, gap, every[:, 0]),
             "other_measures": _other_measures(panel, grid, weights, spec, generator),
-            "with_compressors_that_ignore_memory": _everyone(observations, spec, weights.shape[1] - 1),
+            "with_compressors_that_ignore_memory": _everyone(observations, spec),
         }
         tables["c3"] = cell_table(panel, means, gap)
         tables["grid_effects"] = effect_table(panel, every, estimates, unit)
@@ -228,13 +228,15 @@ def _other_measures(
     return found
 
 
-def _everyone(observations: pd.DataFrame, spec: ClaimsSpec, draws: int) -> dict[str, object] | None:
+def _everyone(observations: pd.DataFrame, spec: ClaimsSpec) -> dict[str, object] | None:
     # A pair that never learns to read memory may be what a large gap does: leaving it out could hide the effect.
+    if observations["memory_used"].all():
+        return None
     panel, gap, _ = _with_gap(build_panel(observations, spec, spec.c3.decoder_training, unused=True))
     if panel.compressors.empty or panel.compressors["memory_used"].all():
         return None
     generator = np.random.default_rng(spec.seed)
-    weights = document_weights(panel.documents, panel.slices, draws, generator)
+    weights = document_weights(panel.documents, panel.slices, spec.draws, generator)
     every = cell_means(panel, weights, panel.quality(spec.c3.measure)).mean(0)
     grid = Grid.of(panel.compressors, gap)
     noise = training_noise(grid, every[:, 0], spec.c3.pooling_alpha)

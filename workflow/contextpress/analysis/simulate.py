@@ -193,7 +193,8 @@ def _entropy(
 
 def _standard(values: Array, code: Array) -> Array:
     frame = pd.Series(values).groupby(code)
-    return ((pd.Series(values) - frame.transform("mean")) / frame.transform("std")).to_numpy()
+    scale = frame.transform("std").fillna(1.0)  # one passage alone in its domain
+    return ((pd.Series(values) - frame.transform("mean")) / scale).to_numpy()
 
 
 def _entropies(side: str, nll: Array, text: pd.DataFrame) -> dict[str, Array]:

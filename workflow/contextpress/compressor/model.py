@@ -73,8 +73,8 @@ class Compressor(nn.Module):
     def logits(self, prefix: Tensor, ids: Tensor) -> Tensor:
         """Teacher-forced predictions of ``ids`` [batch, n] after ``prefix`` [batch, p, width]: [batch, n, vocabulary].
 
-            reads      prefix_1 ... prefix_p  x_1 ... x_n-1
-            predicts                    x_1   x_2 ... x_n
+        reads      prefix_1 ... prefix_p  x_1 ... x_n-1
+        predicts                    x_1   x_2 ... x_n
         """
         read = torch.cat([prefix, self.embed(ids[:, :-1])], dim=1)
         hidden = self.decoder.get_decoder()(inputs_embeds=read, use_cache=False).last_hidden_state

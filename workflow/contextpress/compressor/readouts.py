@@ -12,8 +12,8 @@ from torch import Tensor, nn
 class MemoryTokens(nn.Module):
     """Trained tokens at the end of the input, whose last states are the memory (ICAE, arXiv 2307.06945).
 
-        encoder reads   <bos> x_1 ... x_L  m_1 ... m_S
-        memory                             h_1 ... h_S
+    encoder reads   <bos> x_1 ... x_L  m_1 ... m_S
+    memory                             h_1 ... h_S
     """
 
     def __init__(self, slots: int, embedding: Tensor) -> None:
@@ -34,8 +34,8 @@ class MemoryTokens(nn.Module):
 class MeanPool(nn.Module):
     """The mean of each group of L / S neighbouring states.
 
-        encoder reads   <bos> x_1 x_2 x_3 x_4 ...
-        memory          mean(h_1, h_2), mean(h_3, h_4), ...      at ratio 2
+    encoder reads   <bos> x_1 x_2 x_3 x_4 ...
+    memory          mean(h_1, h_2), mean(h_3, h_4), ...      at ratio 2
     """
 
     def __init__(self, slots: int, embedding: Tensor) -> None:

@@ -12,7 +12,14 @@ from contextpress.tokens.arrays import load_arrays, windows
 
 
 def train(
-    *, spec: CompressorSpec, encoder: Path, decoder: Path, tokenizer: Path, arrays: list[Path], output: Path, record: Path
+    *,
+    spec: CompressorSpec,
+    encoder: Path,
+    decoder: Path,
+    tokenizer: Path,
+    arrays: list[Path],
+    output: Path,
+    record: Path,
 ) -> None:
     """Train one compressor on the training text of all domains."""
     device = prepare(spec.seed)

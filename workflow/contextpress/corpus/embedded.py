@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from contextpress.corpus import extract
 from contextpress.corpus.cutting import SHORTEST, Document, pack, position
@@ -29,6 +29,7 @@ DISTRIBUTION_SHARES = {"cfamily": 0.6, "tables": 0.6}  # few distributions have 
 ROUND = 96  # files handed out before what came back is counted; fixed, so that the result knows no core count
 ROUNDS_AHEAD = 3
 
+COMPILED = {".so", ".pyd", ".dll", ".dylib", ".a", ".lib", ".exe"}  # files that differ between machines
 _JOINTS = {"prose": "\n\n", "apiref": "\n\n", "examples": "\n\n"}
 _EXACT = ("tables", "hashes")  # compared as wholes: rows of numbers have no words to be near in
 
@@ -88,7 +89,7 @@ class Basket:
     def __post_init__(self) -> None:
         self.by_distribution: Counter[str] = Counter()
         self.full_distributions: set[str] = set()
-        self.file_cap = min(FILE_CHARACTERS, int(FILE_SHARE * self.cap))
+        self.file_cap = min(FILE_CHARACTERS, max(int(FILE_SHARE * self.cap), self.document_characters))
         self.distribution_cap = DISTRIBUTION_SHARES.get(self.domain, DISTRIBUTION_SHARE) * self.cap
         self._near = NearDuplicates()
         self._equal = Duplicates()
@@ -156,5 +157,5 @@ def _tasks(files: Iterator[SourceFile], baskets: Mapping[str, Basket]) -> Iterat
 
 def _harvest_records(basket: Basket, lock: Path) -> None:
     for name, rows in sorted(records(lock).items(), key=lambda item: position(item[0])):
-        lines = (",".join(row) for row in rows)
+        lines = (",".join(row) for row in rows if not COMPILED.intersection(PurePosixPath(row[0]).suffixes))
         basket.add(name, f"{name}/RECORD", [(unit, None) for unit in extract.record_units(lines)])

@@ -63,11 +63,12 @@ def docstring_units(docstring: str) -> dict[str, list[str]]:
             if len(section) >= 60:
                 interface.append(section)
             continue
-        for paragraph in paragraphs(lines):
-            if paragraph[0].lstrip().startswith(">>>"):
-                examples.append(textwrap.dedent("\n".join(paragraph)))
-            else:
-                prose += _prose(paragraph)
+        for paragraph in paragraphs(_without_marks(lines)):
+            prompts = [number for number, line in enumerate(paragraph) if line.lstrip().startswith(">>>")]
+            first = prompts[0] if prompts else len(paragraph)
+            prose += _prose(paragraph[:first])
+            if prompts:
+                examples.append(textwrap.dedent("\n".join(paragraph[first:])))
     joined = "\n".join(examples)
     return {"prose": prose, "apiref": interface, "examples": [joined] if len(joined) >= 60 else []}
 
@@ -121,6 +122,14 @@ def _may_have(text: str, domain: str) -> bool:
     if domain == "apiref":
         return _API_HINT.search(text) is not None
     return True
+
+
+def _without_marks(lines: list[str]) -> list[str]:
+    """``lines`` with a blank line for each underlined title, its rule, and each fence of a code block."""
+    rules = {number for number in range(1, len(lines)) if lines[number - 1].strip() and _RULE.fullmatch(lines[number])}
+    rules |= {number for number, line in enumerate(lines) if line.lstrip().startswith("```")}
+    titles = {number - 1 for number in rules if _RULE.fullmatch(lines[number])}
+    return ["" if number in rules | titles else line for number, line in enumerate(lines)]
 
 
 def _prose(paragraph: list[str]) -> Iterator[str]:

@@ -98,13 +98,15 @@ def markov(order: int, words: int, entropy: float, seed: int) -> WordSource:
     """A chain in which the last ``order`` words decide the probabilities of the next.
 
     In every context the next word's probabilities are the same numbers, dealt to other words, so every step has the
-    wanted entropy and so has the chain. They are dealt so that, for fixed earlier words, each word follows the last
-    ones evenly often (a Latin square): all words and all contexts are then as likely in the long run, whatever the
-    entropy, and levels differ in nothing but their entropy rate.
+    wanted entropy and so has the chain. They are dealt as a Latin square over the oldest word of the context, so that
+    in the long run all contexts are as likely, whatever the entropy: levels differ in nothing but their rate.
 
-        context (a, b), rank r of the probability  ->  word  symbols[(rows[b] + columns[r]) mod words]
+        context (a, b, c), rank r of the probability  ->  word  symbols[(rows[a] + columns[r]) mod words]
 
-    with rows, columns and symbols three random permutations that depend on the earlier words (a) and the seed.
+    with rows, columns and symbols three random permutations that depend on the later words (b, c) and the seed. Each
+    word is then the r-th most likely after (a, b, c) for exactly one a: what flows into (b, c, word) adds up to 1.
+    The most likely words of a chain of order 1 form one cycle through all words, so that a rate near 0 does not mean
+    the same two words again and again.
     """
     law = tempered(words, entropy)
     steps = law.cumsum()
@@ -136,15 +138,18 @@ def _follower(words: int, seed: int) -> Callable[[tuple[int, ...]], NDArray[np.i
     """For a context, the words in the order of their probability; made when first met."""
 
     @cache
-    def permutations(earlier: tuple[int, ...]) -> tuple[NDArray[np.int64], ...]:
-        chance = _generator(seed, f"markov context {earlier} of {words}")
-        rows, columns, symbols = (chance.permutation(words) for _ in range(3))
+    def permutations(later: tuple[int, ...]) -> tuple[NDArray[np.int64], ...]:
+        chance = _generator(seed, f"markov context {later} of {words}")
+        rows, columns, cycle = (chance.permutation(words) for _ in range(3))
+        most_likely, symbols = np.empty_like(cycle), np.empty_like(cycle)
+        most_likely[cycle] = np.roll(cycle, -1)
+        symbols[(rows + columns[0]) % words] = most_likely
         return rows, columns, symbols
 
     @cache
     def follow(state: tuple[int, ...]) -> NDArray[np.int64]:
-        rows, columns, symbols = permutations(state[:-1])
-        return symbols[(rows[state[-1]] + columns) % words]
+        rows, columns, symbols = permutations(state[1:])
+        return symbols[(rows[state[0]] + columns) % words]
 
     return follow
 

@@ -13,8 +13,10 @@ Paths in the names of sources are relative to the folder that was given, so that
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from glob import has_magic
+from heapq import heappop, heappush
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
@@ -63,34 +65,46 @@ def documents(domain: LocalFiles, characters: int, document_characters: int) -> 
     Raises:
         UserError: naming the file, and the line, row or byte, of what cannot be read.
     """
+    return iter(capped(_all(domain, document_characters), characters))
+
+
+def _all(domain: LocalFiles, document_characters: int) -> Iterator[Document]:
     paths = local_paths(domain)
     root = _root(domain)
-    found: list[Document] = []
     for path in paths:
         name = path.relative_to(root).as_posix()
+        empty = True
         if path.suffix.lower() in PLAIN:
-            texts = list(pack(("\n".join(unit) for unit in paragraphs(_lines(path))), document_characters, "\n\n"))
-            alone = len(paths) == 1
-            found += [Document(f"{name}#{i}" if alone else name, text) for i, text in enumerate(texts)]
-            count = len(texts)
+            texts = pack(("\n".join(unit) for unit in paragraphs(_lines(path))), document_characters, "\n\n")
+            for number, text in enumerate(texts):
+                empty = False
+                yield Document(f"{name}#{number}" if len(paths) == 1 else name, text)
         else:
-            count = 0
             for number, text in records(path, domain.field):
-                found += (Document(f"{name}#{number}", piece) for piece in cut_record(text, document_characters))
-                count += 1
-        if not count:
+                empty = False
+                for piece in cut_record(text, document_characters):
+                    yield Document(f"{name}#{number}", piece)
+        if empty:
             raise UserError(f"domain {domain.name}: {path} is empty")
-    yield from capped(found, characters)
 
 
-def capped(found: list[Document], characters: int) -> Iterator[Document]:
-    """The documents that fit into ``characters`` characters, by the hash of their source."""
+def capped(found: Iterable[Document], characters: int) -> list[Document]:
+    """The documents that fit into ``characters`` characters, by the hash of their source; no more is held at a time.
+
+    Documents of one source stand together in ``found``.
+    """
+    heap: list[tuple[float, str, int, list[Document]]] = []  # the source that is last by hash comes first
     total = 0
-    for document in sorted(found, key=lambda document: (position(document.source), document.source)):
-        total += len(document.text)
-        if total > characters:
-            return
-        yield document
+    for source, group in groupby(found, key=lambda document: document.source):
+        texts = list(group)
+        size = sum(len(document.text) for document in texts)
+        heappush(heap, (-position(source), source, size, texts))
+        total += size
+        while total - heap[0][2] >= characters:
+            total -= heappop(heap)[2]
+    ordered = [document for entry in sorted(heap, key=lambda entry: (-entry[0], entry[1])) for document in entry[3]]
+    sizes = accumulate(len(document.text) for document in ordered)
+    return [document for document, size in zip(ordered, sizes, strict=True) if size <= characters]
 
 
 def cut_record(text: str, document_characters: int) -> Iterator[str]:
@@ -111,7 +125,7 @@ def records(path: Path, field: str) -> Iterator[tuple[int, str]]:
 
 
 def _json_records(path: Path, field: str) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(_lines(path)):
+    for number, line in enumerate(_json_lines(path)):
         if not line.strip():
             continue
         where = f"{path}:{number + 1}"
@@ -124,6 +138,15 @@ def _json_records(path: Path, field: str) -> Iterator[tuple[int, str]]:
         if field not in record:
             raise UserError(f"{where}: no field {field!r}; there are {', '.join(map(repr, record)) or 'none'}")
         yield number, text_of(record[field], field, where)
+
+
+def _json_lines(path: Path) -> Iterator[str]:
+    # One by one: such files are often larger than memory.
+    offset = 0
+    with path.open("rb") as handle:
+        for line in handle:
+            yield _decoded(path, line, offset)
+            offset += len(line)
 
 
 def _parquet_records(path: Path, field: str) -> Iterator[tuple[int, str]]:
@@ -184,14 +207,21 @@ def _lines(path: Path) -> list[str]:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     if not data.strip():
         raise UserError(f"{path} is empty")
+    text = _decoded(path, data, 0)
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _decoded(path: Path, data: bytes, offset: int) -> str:
+    """Bytes that begin at ``offset`` of a file, as text."""
     if b"\0" in data:
-        raise UserError(f"{path} is binary (a zero byte at offset {data.index(0)}); text in UTF-8 is wanted")
+        raise UserError(f"{path} is binary (a zero byte at offset {offset + data.index(0)}); UTF-8 text is wanted")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}") from None
-    # Not splitlines(): it also breaks at characters that JSON allows inside a string.
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        raise UserError(
+            f"{path} is not UTF-8: byte 0x{data[error.start]:02x} at offset {offset + error.start}"
+        ) from None
+    return text.removeprefix("\ufeff") if not offset else text
 
 
 def _root(domain: LocalFiles) -> Path:

@@ -75,7 +75,8 @@ class PythonSource:
             between = self.text[last:start] if last >= 0 else ""
             if last < 0 or between.count("\n") != 1 or between.strip():
                 groups.append([])
-            groups[-1].append(self.text[start:end].lstrip("#!:").strip())
+            comment = self.text[start:end].lstrip("#!:").strip()
+            groups[-1].append(comment if any(map(str.isalnum, comment)) else "")  # a line drawn is a break
             last = end
         return groups
 

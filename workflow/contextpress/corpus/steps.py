@@ -19,26 +19,26 @@ from contextpress.runtime.files import write_json
 from contextpress.runtime.tables import read_table
 
 
-def harvest(*, spec: HarvestSpec, lock: Path, out: Path) -> None:
+def harvest(*, spec: HarvestSpec, lock: Path, output: Path) -> None:
     """Cut the embedded domains from the installed packages that the lock file names."""
     found = embedded.harvest(spec.characters, spec.cut.document_characters, lock)
-    write_documents(out, table(found, spec.cut))
+    write_documents(output, table(found, spec.cut))
 
 
-def domain(*, spec: DomainSpec, out: Path, harvest: Path | None = None) -> None:
+def domain(*, spec: DomainSpec, output: Path, harvest: Path | None = None) -> None:
     """Write the documents of one domain: read, generated, or taken from the harvest."""
     if isinstance(spec.domain, Embedded):
-        write_documents(out, _harvested(spec.domain, spec.characters, harvest))
+        write_documents(output, _harvested(spec.domain, spec.characters, harvest))
         return
     if spec.characters is None or spec.cut is None:
         raise UserError(f"domain {spec.domain.name}: the spec needs `characters` and `cut`")
     found = list(_documents(spec, spec.characters, spec.cut.document_characters))
-    write_documents(out, table({spec.domain.name: found}, spec.cut))
+    write_documents(output, table({spec.domain.name: found}, spec.cut))
 
 
-def manifest(*, domains: list[Path], out: Path) -> None:
+def manifest(*, documents: list[Path], output: Path) -> None:
     """Write what the corpus holds: per domain a digest of its content, and its size in each split."""
-    write_json(out, {"domains": dict(entry for path in domains for entry in _entries(path))})
+    write_json(output, {"domains": dict(entry for path in documents for entry in _entries(path))})
 
 
 def _documents(spec: DomainSpec, characters: int, document_characters: int) -> Iterator[Document]:

@@ -9,9 +9,23 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from contextpress.analysis.buckets import by_bucket
+from contextpress.analysis.panel import SETTING
 from contextpress.figures.block import UNUSED, as_claims, block, counts, intervals
 from contextpress.figures.spec import MeasureFigure
-from contextpress.figures.style import COLOURS, INK, LINES, MARKERS, Drawing, label, legend, nothing, sheet, short, titled, wide
+from contextpress.figures.style import (
+    COLOURS,
+    INK,
+    LINES,
+    MARKERS,
+    Drawing,
+    label,
+    legend,
+    nothing,
+    sheet,
+    short,
+    titled,
+    wide,
+)
 
 ACROSS = 3
 
@@ -23,16 +37,20 @@ def draw(observations: pd.DataFrame, spec: MeasureFigure) -> Drawing:
         return nothing(spec.style.page, UNUSED)
     table = by_bucket(observations, as_claims(spec.sample, spec.measure))
     table = table[table["side"] == "encoder"]
-    encoders, decoders, ratios = (sorted(table[name].unique()) for name in ("encoder", "decoder", "ratio"))
+    encoders, decoders = (sorted(table[name].unique()) for name in ("encoder", "decoder"))
+    table["setting"] = list(table[SETTING].itertuples(index=False, name=None))
+    settings = sorted(table["setting"].unique())
     columns = min(ACROSS, len(encoders))
     rows = math.ceil(len(encoders) / columns)
     figure, axes = sheet(wide(spec.style, columns), 0.6 + 2.0 * rows, rows, columns, share_y=True)
-    lines = [(decoder, ratio) for decoder in decoders for ratio in ratios]
+    lines = [(decoder, setting) for decoder in decoders for setting in settings]
     for place, encoder in enumerate(encoders):
         here = axes[place // columns][place % columns]
-        for index, (decoder, ratio) in enumerate(lines):
-            part = table[(table["encoder"] == encoder) & (table["decoder"] == decoder) & (table["ratio"] == ratio)]
-            part = part.groupby("bucket", as_index=False)[["quality", "ci95_low", "ci95_high"]].mean()
+        for index, (decoder, setting) in enumerate(lines):
+            pair = (table["encoder"] == encoder) & (table["decoder"] == decoder)
+            part = table[pair & (table["setting"] == setting)].sort_values("bucket")
+            if part.empty:
+                continue
             # Side by side, so that intervals do not hide each other.
             x = part["bucket"] + 1 + 0.36 * ((index + 0.5) / len(lines) - 0.5)
             bars = np.abs(part[["ci95_low", "ci95_high"]].to_numpy().T - part["quality"].to_numpy())
@@ -43,8 +61,8 @@ def draw(observations: pd.DataFrame, spec: MeasureFigure) -> Drawing:
                 yerr=bars,
                 color=colour,
                 marker=marker,
-                linestyle=LINES[ratios.index(ratio) % len(LINES)],
-                markerfacecolor=colour if ratios.index(ratio) % 2 == 0 else "white",
+                linestyle=LINES[settings.index(setting) % len(LINES)],
+                markerfacecolor=colour if settings.index(setting) % 2 == 0 else "white",
                 elinewidth=0.7,
                 linewidth=1.0,
             )
@@ -68,9 +86,9 @@ def draw(observations: pd.DataFrame, spec: MeasureFigure) -> Drawing:
             linestyle=LINES[i % len(LINES)],
             marker="o",
             markerfacecolor=INK if i % 2 == 0 else "white",
-            label=f"ratio {ratio}",
+            label=_said(setting, settings),
         )
-        for i, ratio in enumerate(ratios)
+        for i, setting in enumerate(settings)
     ]
     legend(figure, handles)
     caption = (
@@ -79,6 +97,14 @@ def draw(observations: pd.DataFrame, spec: MeasureFigure) -> Drawing:
         f"line style and fill tell the ratio, seeds are averaged. {counts(panel)}. {intervals(spec.sample)}."
     )
     return Drawing(figure, caption)
+
+
+def _said(setting: tuple[object, ...], settings: list[tuple[object, ...]]) -> str:
+    """What of a setting tells it from the others; its ratio in any case."""
+    named = dict(zip(SETTING, setting, strict=True))
+    varied = [name for place, name in enumerate(SETTING) if len({other[place] for other in settings}) > 1]
+    words = [str(named[name]).replace("_", " ") for name in varied if name != "ratio"]
+    return ", ".join([*words, f"ratio {named['ratio']}"])
 
 
 def _look(index: int) -> tuple[str, str]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from contextpress.analysis.panel import Array
 from contextpress.figures.spec import LearningCurvesFigure
-from contextpress.figures.style import COLOURS, LINES, Drawing, counted, nothing, sheet, titled
+from contextpress.figures.style import COLOURS, LINES, Drawing, LineStyle, counted, empty, nothing, sheet, titled
 
 POINTS = 150  # more cannot be told apart in print, and a file of a hundred curves stays small
 WINDOW = 0.01  # share of a training that one point of its curve averages
-LOOKS = {True: (COLOURS[0], "-", "same data"), False: (COLOURS[1], (0, (4, 1.5)), "different data")}
+LOOKS: dict[bool, tuple[str, LineStyle, str]] = {
+    True: (COLOURS[0], "-", "same data"),
+    False: (COLOURS[1], (0, (4, 1.5)), "different data"),
+}
 
 
 def draw(compressors: list[pd.DataFrame], models: list[pd.DataFrame], spec: LearningCurvesFigure) -> Drawing:
@@ -36,24 +40,27 @@ def draw(compressors: list[pd.DataFrame], models: list[pd.DataFrame], spec: Lear
         _labelled(here)
     kinds = [kind for kind in LOOKS if any(curve.matched == kind for curve in spec.compressors)]
     handles = [Line2D([], [], color=LOOKS[kind][0], linestyle=LOOKS[kind][1], label=LOOKS[kind][2]) for kind in kinds]
-    upper[-1].legend(handles=handles, title="Encoder and decoder pretrained on", loc="upper right")
-    place_of_models = lower[0].get_subplotspec().get_gridspec()[1, :]
-    for spare in lower:
-        spare.remove()
-    below = figure.add_subplot(place_of_models)
+    upper[-1].legend(handles=handles, title="Encoder and decoder pretrained on", loc="best")
+    below = _merged(figure, lower)
     names = list(dict.fromkeys(curve.model for curve in spec.models))
     for model, history in zip(spec.models, models, strict=True):
         if len(history):
             index = names.index(model.model)
-            label = model.model if model == next(m for m in spec.models if m.model == model.model) else None
-            colour, line = COLOURS[index % len(COLOURS)], LINES[index % len(LINES)]
-            below.plot(*smooth(history), color=colour, linestyle=line, linewidth=0.9, label=label)
+            known = model.model in below.get_legend_handles_labels()[1]
+            name = None if known else model.model
+            below.plot(
+                *smooth(history),
+                color=COLOURS[index % len(COLOURS)],
+                linestyle=LINES[index % len(LINES)],
+                linewidth=0.9,
+                label=name,
+            )
     titled(below, len(ratios), "Language models, pretraining")
-    _labelled(below)
     if below.get_legend_handles_labels()[0]:
-        below.legend(loc="upper right", ncols=3)
+        _labelled(below)
+        below.legend(loc="best", ncols=3)
     else:
-        below.text(0.5, 0.5, "loaded, not trained here", ha="center", transform=below.transAxes)
+        empty(below, "loaded, not trained here")
     trained = sum(len(history) > 0 for history in models)
     caption = (
         f"Training loss by optimiser step, each point the mean over {WINDOW * 100:g} % of the training. Above: "
@@ -73,6 +80,16 @@ def smooth(history: pd.DataFrame) -> tuple[Array, Array]:
     means = (sums[width:] - sums[:-width]) / width
     chosen = np.unique(np.linspace(0, len(means) - 1, min(POINTS, len(means))).round().astype(int))
     return (steps[: len(means)] + (width - 1) / 2)[chosen], means[chosen]
+
+
+def _merged(figure: Figure, row: list[Axes]) -> Axes:
+    """One panel in the place of a whole row."""
+    place = row[0].get_subplotspec()
+    if place is None or len(row) == 1:
+        return row[0]
+    for axes in row:
+        axes.remove()
+    return figure.add_subplot(place.get_gridspec()[place.rowspan.start, :])
 
 
 def _labelled(axes: Axes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from contextpress.analysis.ranked import varying
 from contextpress.figures.block import UNUSED, bar, block, counts, intervals, mean, weights_of
 from contextpress.figures.encoder import looks
 from contextpress.figures.spec import ClaimFigure
-from contextpress.figures.style import GREY, INK, PALE, Drawing, interval, nothing, sheet, short, titled
+from contextpress.figures.style import GREY, INK, PALE, Drawing, empty, interval, nothing, sheet, short, titled
 
 BINS = 8
 DOMAIN_BINS = 4
@@ -46,16 +47,14 @@ def draw(observations: pd.DataFrame, finding: dict[str, Any], spec: ClaimFigure)
     for place, (title, first, second, (value, ends)) in enumerate(parts):
         here = axes[place]
         titled(here, place, title)
+        if not np.isfinite(first).any():
+            empty(here, "no variation beyond the controls" if place == 0 else "needs two decoders per encoder")
+            continue
         here.set_xlabel(f"{entropy}, residual rank (SD)" if place == 0 else f"{entropy}, residual (SD)")
         here.set_ylabel(f"{quality}, residual rank (SD)" if place == 0 else f"{quality}, residual (SD)")
-        if not np.isfinite(first).any():
-            here.text(0.5, 0.5, "needs two decoders per encoder", ha="center", transform=here.transAxes)
-            continue
         _panel(here, panel, first, second, bound, spec)
         name = "partial ρ" if place == 0 else "r"
-        here.annotate(
-            f"{name} = {interval(value, ends)}", (0.97, 0.96), xycoords="axes fraction", ha="right", va="top"
-        )
+        here.annotate(f"{name} = {interval(value, ends)}", (0.97, 0.96), xycoords="axes fraction", ha="right", va="top")
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=colour, marker=marker, linestyle="none", markersize=4, label=domain)
         for domain, (colour, marker) in looks(panel.domains).items()
@@ -68,11 +67,11 @@ def draw(observations: pd.DataFrame, finding: dict[str, Any], spec: ClaimFigure)
     caption = (
         f"{quality} and {entropy[0].lower()}{entropy[1:]} with the decoder "
         f"{'frozen' if hypothesis.decoder_training == 'frozen' else 'as trained'}. (a) Residuals of within-domain "
-        f"ranks given {held}; (b) residuals after passage effects and "
-        f"decoder effects within domain, among compressors of one encoder. Both are in standard deviations of the "
-        f"compressor, so the line's slope is the mean correlation. Black points: means of {BINS} equal groups; coloured: "
-        f"of {DOMAIN_BINS} groups of one domain. The grey wedge holds the slopes that count as no relationship. "
-        f"{counts(panel)}. {intervals(spec.sample)}; the note's intervals also hold the scatter between training seeds."
+        f"ranks given {held}; (b) residuals after passage effects and decoder effects within domain, among "
+        f"compressors of one encoder. Both are in standard deviations of the compressor, so the line's slope is the "
+        f"mean correlation. Black points: means of {BINS} equal groups; coloured: of {DOMAIN_BINS} groups of one "
+        f"domain. The grey wedge holds the slopes that count as no relationship. {counts(panel)}. "
+        f"{intervals(spec.sample)}; the note's intervals also hold the scatter between training seeds."
     )
     return Drawing(figure, caption)
 
@@ -80,16 +79,21 @@ def draw(observations: pd.DataFrame, finding: dict[str, Any], spec: ClaimFigure)
 def partial_residuals(panel: Panel, hypothesis: DecoderEntropy) -> tuple[Array, Array]:
     """Standardised residuals [P, C] of the ranks of decoder entropy and of quality, given the controls.
 
-    Their product's mean over passages is each compressor's partial Spearman correlation within domain.
+    Their product's mean over passages is each compressor's partial Spearman correlation within domain; NaN where the
+    controls determine one of the two.
     """
     controls = varying(panel, [panel.values(name) for name in hypothesis.controls])
-    x, y, *others = (_ranked(panel, v) for v in (panel.values(hypothesis.predictor), _quality(panel, hypothesis), *controls))
-    first, second = np.empty_like(x), np.empty_like(y)
+    x, y, *others = (
+        _ranked(panel, v) for v in (panel.values(hypothesis.predictor), _quality(panel, hypothesis), *controls)
+    )
+    first, second = np.full_like(x, np.nan), np.full_like(y, np.nan)
     for index in range(x.shape[1]):
         design = np.column_stack([np.ones(len(x)), *(column[:, index] for column in others)])
-        for values, result in ((x, first), (y, second)):
-            fitted = design @ np.linalg.lstsq(design, values[:, index], rcond=None)[0]
-            result[:, index] = _standard(values[:, index] - fitted)
+        both = np.column_stack([x[:, index], y[:, index]])
+        left = both - design @ np.linalg.lstsq(design, both, rcond=None)[0]
+        # As in correlation.partial: an encoder that is also the decoder leaves rounding errors, no residuals.
+        if (left.var(0) > 1e-5 * both.var(0)).all():
+            first[:, index], second[:, index] = (_standard(column) for column in left.T)
     return first, second
 
 
@@ -118,7 +122,7 @@ def _panel(axes: Axes, panel: Panel, x: Array, y: Array, bound: float, spec: Cla
     weights = weights_of(panel, spec.sample)
     centres, values, bars = [], [], []
     edges = np.quantile(x, np.linspace(0, 1, BINS + 1))
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         inside = (x >= low) & (x <= high)
         share = mean(inside.astype(np.float64), weights)
         total = mean(np.where(inside, y, 0.0), weights)
@@ -140,7 +144,9 @@ def _panel(axes: Axes, panel: Panel, x: Array, y: Array, bound: float, spec: Cla
         tallest = max(tallest, float(np.abs(points[:, 1]).max()))
     slope = float((x * y).mean())
     axes.plot(ends, slope * ends, color=INK, linewidth=1.2, zorder=3)
-    axes.errorbar(centres, values, yerr=np.array(bars).T, color=INK, marker="o", linestyle="none", elinewidth=0.9, zorder=4)
+    axes.errorbar(
+        centres, values, yerr=np.array(bars).T, color=INK, marker="o", linestyle="none", elinewidth=0.9, zorder=4
+    )
     # Room above for the note.
     axes.set_ylim(-1.15 * tallest, 1.45 * tallest)
     axes.set_xlim(-1.05 * reach, 1.05 * reach)

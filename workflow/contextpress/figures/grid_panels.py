@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -15,9 +16,21 @@ from contextpress.analysis.bootstrap import Estimate
 from contextpress.analysis.gap import SIXTHS, cell_means
 from contextpress.analysis.hypotheses import DataGap
 from contextpress.analysis.panel import Array, Panel
-from contextpress.figures.block import bar, block, counts, intervals, weights_of
+from contextpress.figures.block import UNUSED, bar, block, counts, intervals, weights_of
 from contextpress.figures.spec import ClaimFigure, Sample
-from contextpress.figures.style import COLOURS, GREY, INK, Drawing, interval, nothing, number, sheet, short, titled
+from contextpress.figures.style import (
+    COLOURS,
+    GREY,
+    INK,
+    Drawing,
+    empty,
+    interval,
+    nothing,
+    number,
+    sheet,
+    short,
+    titled,
+)
 
 MAP = "cividis"
 ACROSS = 3
@@ -35,14 +48,17 @@ def draw(observations: pd.DataFrame, finding: dict[str, Any], spec: ClaimFigure)
     cells = compressors.assign(quality=quality).groupby(["ratio", "encoder", "decoder"], as_index=False)
     table = cells.agg(quality=("quality", "mean"), used=("memory_used", "all"))
     ratios = sorted(compressors["ratio"].unique())
-    columns = min(ACROSS, len(ratios) + 1)
+    columns = 2 if len(ratios) == 3 else min(ACROSS, len(ratios) + 1)
     rows = math.ceil((len(ratios) + 1) / columns)
-    figure, axes = sheet(spec.style.page, 0.15 + 2.4 * rows, rows, columns)
+    height = 2.4 if columns == ACROSS else 3.2
+    figure, axes = sheet(spec.style.page, 0.15 + height * rows, rows, columns)
     scale = Normalize(table["quality"].min(), table["quality"].max())
     for place, ratio in enumerate(ratios):
         here = axes[place // columns][place % columns]
         titled(here, place, f"{short(hypothesis.measure)}, ratio {ratio}")
-        _heat(here, table[table["ratio"] == ratio], _order(compressors, "encoder"), _order(compressors, "decoder"), scale)
+        _heat(
+            here, table[table["ratio"] == ratio], _order(compressors, "encoder"), _order(compressors, "decoder"), scale
+        )
     last = axes[len(ratios) // columns][len(ratios) % columns]
     titled(last, len(ratios), "Quality by gap")
     told = _gap(last, block(observations, spec.sample, hypothesis.decoder_training), hypothesis, finding, spec.sample)
@@ -50,8 +66,8 @@ def draw(observations: pd.DataFrame, finding: dict[str, Any], spec: ClaimFigure)
         axes[spare // columns][spare % columns].axis("off")
     mark = "" if table["used"].all() else " A dagger marks pairs with a compressor that ignores its memory."
     caption = (
-        f"{short(hypothesis.measure)} of every encoder-decoder pair by ratio, domains weighted equally, seeds averaged, "
-        f"and by the gap between the two models' data.{mark} {told} Slope, effects removed: "
+        f"{short(hypothesis.measure)} of every encoder-decoder pair by ratio, domains weighted equally, seeds "
+        f"averaged, and by the gap between the two models' data.{mark} {told} Slope, effects removed: "
         f"{interval(finding['effect'], finding['ci95'], 4)} per {(finding.get('details') or {}).get('unit', 'unit')}. "
         f"{counts(panel)}. {intervals(spec.sample)}; those with effects removed also hold the noise of training."
     )
@@ -67,7 +83,8 @@ def _order(compressors: pd.DataFrame, side: str) -> list[str]:
 def _heat(axes: Axes, table: pd.DataFrame, encoders: list[str], decoders: list[str], scale: Normalize) -> None:
     cells = table.set_index(["encoder", "decoder"])
     colours = mpl.colormaps[MAP]
-    values = cells["quality"].unstack("decoder").reindex(index=encoders, columns=decoders).to_numpy()
+    square = table.pivot_table(index="encoder", columns="decoder", values="quality")
+    values = square.reindex(index=encoders, columns=decoders).to_numpy(dtype=np.float64)
     axes.imshow(np.ma.masked_invalid(values), cmap=colours, norm=scale, aspect="equal", interpolation="nearest")
     digits = 1 if scale.vmax is not None and scale.vmax >= 10 else 2
     small = mpl.rcParams["font.size"] - (1 if len(decoders) <= 4 else 2)
@@ -77,7 +94,9 @@ def _heat(axes: Axes, table: pd.DataFrame, encoders: list[str], decoders: list[s
                 red, green, blue, _ = colours(scale(values[row, column]))
                 # Relative luminance, WCAG 2.1: black on light cells, white on dark ones.
                 light = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
-                said = number(values[row, column], digits) + ("" if cells.loc[(encoder, decoder), "used"] else "†")
+                said = number(float(values[row, column]), digits) + (
+                    "" if cells.loc[(encoder, decoder), "used"] else "†"
+                )
                 ink = "black" if light > 0.18 else "white"
                 axes.text(column, row, said, ha="center", va="center", color=ink, fontsize=small)
     axes.set_xticks(range(len(decoders)), decoders)
@@ -93,15 +112,18 @@ def _gap(axes: Axes, panel: Panel, hypothesis: DataGap, finding: dict[str, Any],
     gap, unit = _gaps(panel)
     known = np.isfinite(gap)
     axes.set_box_aspect(1)  # as the heat maps
+    names = np.unique(np.round(gap[known], 6))
+    if len(names) < 2:
+        reason = UNUSED if panel.compressors.empty else "fewer than two gaps"
+        empty(axes, fill(reason, 24))
+        return f"The last panel has nothing to show: {reason}."
     axes.set_xlabel(unit)
-    if not known.any():
-        axes.text(0.5, 0.5, "no gap is known", ha="center", transform=axes.transAxes)
-        return "No pair's gap is known."
     panel, gap = panel.only(known), gap[known]
     # [C, 1 + B]: a compressor's quality, the domains weighted equally.
     cells = cell_means(panel, weights_of(panel, sample), panel.quality(hypothesis.measure)).mean(0)
-    levels = {float(key.split()[1]): value for key, value in ((finding.get("details") or {}).get("gap_levels") or {}).items()}
-    names = np.unique(np.round(gap, 6))
+    levels = {
+        float(key.split()[1]): value for key, value in ((finding.get("details") or {}).get("gap_levels") or {}).items()
+    }
     if not levels or len(names) > SIXTHS:
         axes.set_ylabel(short(hypothesis.measure))
         ratios = panel.compressors["ratio"].to_numpy()

@@ -5,12 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from contextpress.analysis.bootstrap import Estimate
 from contextpress.analysis.observations import CONTROLS
 from contextpress.figures.block import bar, block, counts, intervals, mean, weights_of
 from contextpress.figures.spec import MeasureFigure
-from contextpress.figures.style import COLOURS, LINES, MARKERS, Drawing, counted, label, nothing, sheet, short, titled
+from contextpress.figures.style import (
+    COLOURS,
+    GREY,
+    LINES,
+    MARKERS,
+    Drawing,
+    counted,
+    label,
+    legend,
+    nothing,
+    sheet,
+    short,
+    titled,
+)
 from contextpress.tokens.passages import VARIANTS
 
 SAID = {
@@ -24,7 +38,6 @@ SAID = {
     "zeroed": "zeroed",
     "truncated": "first tokens\nas text",
 }
-MEMORY = ("", "shuffled", "zeroed", "truncated")
 
 
 def draw(observations: pd.DataFrame, spec: MeasureFigure) -> Drawing:
@@ -37,7 +50,7 @@ def draw(observations: pd.DataFrame, spec: MeasureFigure) -> Drawing:
     # Each rung holds the same passages: those that were also disturbed.
     sampled = {name.rpartition("/")[0] for name in disturbed["passage_id"].unique()}
     climbed = observations[(observations["variant"] != "normal") | observations["passage_id"].isin(sampled)]
-    figure, (axes,) = sheet(spec.style.page, 2.7, 1, 2, share_y=True, ratios=[5, 4])
+    figure, (axes,) = sheet(spec.style.page, 2.9, 1, 2, share_y=True, ratios=[5, 4])
     left: dict[str, dict[int, Estimate]] = {}
     passages = 0
     for variant in VARIANTS:
@@ -48,19 +61,22 @@ def draw(observations: pd.DataFrame, spec: MeasureFigure) -> Drawing:
             left[variant] = _by_ratio(panel.compressors["ratio"], quality, weights)
     weights = weights_of(normal, spec.sample)
     right = {}
-    assert set(CONTROLS) == set(MEMORY[1:])
-    for memory in MEMORY:
+    for memory in ("", *CONTROLS):
         quality = normal.values(f"{spec.measure}_{memory}" if memory else spec.measure)
         turned = -quality if spec.measure == "nll" else quality
         right[memory] = _by_ratio(normal.compressors["ratio"], turned, weights)
     titled(axes[0], 0, "Text, read from its own memory")
     titled(axes[1], 1, "Normal text, by what the decoder is given")
-    _lines(axes[0], left, ratios, joined=True)
+    if left:
+        _lines(axes[0], left, ratios, joined=True)
+        axes[0].set_xlabel("Text")
     _lines(axes[1], right, ratios, joined=False)
-    axes[0].set_xlabel("Text")
     axes[1].set_xlabel("Memory")
     axes[0].set_ylabel(label(spec.measure))
-    axes[0].legend(loc="upper right")
+    if not left:
+        axes[0].set_xticks([])
+        axes[0].text(0.5, 0.5, "no text was disturbed", ha="center", transform=axes[0].transAxes, color=GREY)
+    legend(figure, [_look(index, ratio) for index, ratio in enumerate(ratios)])
     caption = (
         f"{short(spec.measure)} by ratio, mean over compressors, also those that ignore their memory. (a) The control "
         f"ladder: the same {counted(passages, 'passage')} as they are, with words shuffled, tokens reversed, token ids "
@@ -82,17 +98,24 @@ def _lines(axes: Axes, groups: dict[str, dict[int, Estimate]], ratios: list[int]
     for index, ratio in enumerate(ratios):
         found = [(place, group[ratio]) for place, group in enumerate(groups.values()) if ratio in group]
         shift = 0.24 * ((index + 0.5) / len(ratios) - 0.5)
+        look = _look(index, ratio)
         axes.errorbar(
             [place + shift for place, _ in found],
             [estimate.value for _, estimate in found],
             yerr=np.array([bar(estimate) for _, estimate in found]).T,
-            color=COLOURS[index % len(COLOURS)],
-            marker=MARKERS[index % len(MARKERS)],
-            markerfacecolor=COLOURS[index % len(COLOURS)] if index % 2 == 0 else "white",
+            color=look.get_color(),
+            marker=look.get_marker(),
+            markerfacecolor=look.get_markerfacecolor(),
             linestyle=LINES[index % len(LINES)] if joined else "none",
             linewidth=0.8,
             elinewidth=0.9,
-            label=f"ratio {ratio}",
         )
     axes.set_xticks(range(len(groups)), [SAID[name] for name in groups])
     axes.set_xlim(-0.5, len(groups) - 0.5)
+
+
+def _look(index: int, ratio: int) -> Line2D:
+    colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+    fill = colour if index % 2 == 0 else "white"
+    line = LINES[index % len(LINES)]
+    return Line2D([], [], color=colour, marker=marker, markerfacecolor=fill, linestyle=line, label=f"ratio {ratio}")

@@ -25,26 +25,34 @@ DrawnMeasure = Literal[
 class Style(Spec):
     """Sizes of a printed figure."""
 
-    column: Number = Field(3.4, gt=2, lt=12, description="Width of a figure set in one column, inches.")
-    page: Number = Field(7.0, gt=4, lt=24, description="Width of a figure set across the page, inches.")
-    font_size: Number = Field(8.0, ge=5, le=24, description="Size of text in a figure, points; notes are a little less.")
-    dpi: Whole = Field(300, ge=50, le=1200, description="Resolution of the PNG, dots per inch; 300 is fit for print.")
+    column: Number = Field(default=3.4, gt=2, lt=12, description="Width of a figure set in one column, inches.")
+    page: Number = Field(default=7.0, gt=4, lt=24, description="Width of a figure set across the page, inches.")
+    font_size: Number = Field(
+        default=8.0, ge=5, le=24, description="Size of text in a figure, points; notes are a little less."
+    )
+    dpi: Whole = Field(
+        default=300, ge=50, le=1200, description="Resolution of the PNG, dots per inch; 300 is fit for print."
+    )
 
 
 class Sample(Spec):
     """Which observations a figure shows and how their intervals are drawn; the same as the claims are tested on."""
 
-    natural_only: bool = Field(True, description="Leave out generated text, whose entropy rate is known.")
-    cluster: Literal["document_id", "source"] = Field("document_id", description="What the bootstrap draws.")
-    draws: Whole = Field(1000, ge=100, le=100_000, description="Bootstrap draws behind every 95 % interval.")
-    seed: Whole = Field(0, ge=0, description="Seed of the bootstrap.")
+    natural_only: bool = Field(default=True, description="Leave out generated text, whose entropy rate is known.")
+    cluster: Literal["document_id", "source"] = Field(default="document_id", description="What the bootstrap draws.")
+    draws: Whole = Field(default=1000, ge=100, le=100_000, description="Bootstrap draws behind every 95 % interval.")
+    seed: Whole = Field(default=0, ge=0, description="Seed of the bootstrap.")
 
 
 class FiguresConfig(Spec):
     """How the figures of a study look; those of a claim show the measure that the claim was tested on."""
 
-    measure: DrawnMeasure = Field("token_f1", description="Quality shown by the figures that belong to no one claim.")
-    draws: Whole = Field(1000, ge=100, le=100_000, description="Bootstrap draws of documents behind every interval.")
+    measure: DrawnMeasure = Field(
+        default="token_f1", description="Quality shown by the figures that belong to no one claim."
+    )
+    draws: Whole = Field(
+        default=1000, ge=100, le=100_000, description="Bootstrap draws of documents behind every interval."
+    )
     style: Style = Style()
 
 

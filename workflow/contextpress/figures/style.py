@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from contextpress.runtime.files import replacing, write_text
 # that neighbours differ in grey print as well. Every colour comes with a marker and a line style of its own.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-LINES: tuple[object, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (8, 2)))
+LineStyle = str | tuple[int, tuple[float, ...]]
+LINES: tuple[LineStyle, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (8, 2)))
 INK, GREY, PALE = "#222222", "#8a8a8a", "#dcdcdc"
 
 LABELS = {
@@ -116,7 +118,13 @@ def save(drawing: Drawing, pdf: Path, svg: Path, png: Path, caption: Path) -> No
 
 
 def sheet(
-    width: float, height: float, rows: int, columns: int, *, share_y: bool = False, ratios: Sequence[float] | None = None
+    width: float,
+    height: float,
+    rows: int,
+    columns: int,
+    *,
+    share_y: bool = False,
+    ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, list[list[Axes]]]:
     """A figure of ``width`` x ``height`` inches with a grid of panels, all of them or none sharing the y axis."""
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -130,10 +138,20 @@ def wide(style: Style, columns: int) -> float:
     return style.column if columns == 1 else style.page
 
 
-def legend(figure: Figure, handles: list[Artist]) -> None:
+def legend(figure: Figure, handles: Sequence[Artist]) -> None:
     """A legend below the panels, in as many columns as there is room for."""
-    room = 8 if figure.get_figwidth() > 5 else 3
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), room))
+    room = 6 if figure.get_figwidth() > 5 else 3
+    lines = math.ceil(len(handles) / room)
+    figure.legend(handles=handles, loc="outside lower center", ncols=math.ceil(len(handles) / lines))
+
+
+def empty(axes: Axes, reason: str) -> None:
+    """Leave a panel without data: its title, and why."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.set(xlabel="", ylabel="")
+    axes.text(0.5, 0.5, reason, ha="center", va="center", transform=axes.transAxes, color=GREY)
 
 
 def nothing(width: float, reason: str) -> Drawing:

@@ -75,8 +75,9 @@ def pretrain(
             order = torch.cat([order, torch.randperm(len(windows), generator=generator)])
         chosen, order = order[:batch], order[batch:]
         text = windows[chosen].long()
-        lengths = draw_lengths(restated, spec.row // 2, generator)
-        parts = [restate_rows(text[:restated], lengths, bos, restate), plain_rows(text[restated:], bos)]
+        strides = torch.tensor(spec.strides)[torch.randint(len(spec.strides), (restated,), generator=generator)]
+        shown = draw_lengths(restated, spec.row // (max(spec.strides) + 1), generator)
+        parts = [restate_rows(text[:restated], shown, strides, bos, restate), plain_rows(text[restated:], bos)]
         rows, labels = (torch.cat(part) for part in zip(*parts, strict=True))
         return next_token_loss(model, rows.to(device), labels.to(device))
 

@@ -52,6 +52,7 @@ class Pretraining(Spec):
         le=1,
         description="share of rows whose first 4 to row / 2 tokens are shown twice, to keep the skill of copying",
     )
+    strides: tuple[Whole, ...] = (1, 2, 4)
 
 
 class WarmupSpec(Spec):

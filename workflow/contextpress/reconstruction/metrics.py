@@ -23,9 +23,9 @@ from contextpress.reconstruction.table import MEASURES
 # The measures that need the greedy text; the others come from `teacher_forced`.
 OF_GREEDY = tuple(name for name in MEASURES if name not in ("nll", "accuracy"))
 
-# Runs of letters, digits and underscores, and every other visible character by itself; case is kept: `x_1 += f(y)` gives
-# x_1 + = f ( y ). rouge-score's own tokenizer keeps [a-z0-9] of the lower-cased text only: operators and brackets would
-# count for nothing, a text of symbols would score 0 against itself, and code would look better or worse than it is.
+# Runs of letters, digits and underscores, and every other visible character by itself; case is kept: `x_1 += f(y)`
+# gives x_1 + = f ( y ). rouge-score's own tokenizer keeps [a-z0-9] of the lower-cased text only: operators and brackets
+# would count for nothing, and a text of symbols would score 0 against itself.
 WORDS = re.compile(r"\w+|[^\w\s]")
 
 # effective_order: a sentence shorter than four words is scored on the n-grams it has, not 0.

@@ -11,4 +11,6 @@ class SummarySpec(Spec):
     """What a summary calls things."""
 
     study: str = Field(description="name of the study, for the title")
-    domain: str = Field("prose", description="domain whose learning facts are told; all domains if there is none such")
+    domain: str = Field(
+        default="prose", description="domain whose learning facts are told; all domains if there is none such"
+    )

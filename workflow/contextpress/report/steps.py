@@ -6,7 +6,8 @@ from pathlib import Path
 
 from contextpress.analysis.observations import OBSERVATIONS
 from contextpress.report.spec import SummarySpec
-from contextpress.report.summary import Figure, write
+from contextpress.report.summary import Figure, compose
+from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import read_json, write_text
 from contextpress.runtime.tables import read_table
 
@@ -21,4 +22,24 @@ def summary(
     records: list[Path],
     output: Path,
 ) -> None:
-    """Write the summary of a study: verdicts, figures, what was learned, run and spent."""
+    """Write the summary of a study: verdicts, figures, what was learned, run and spent.
+
+    A figure's caption is the one of the same name (grid.png, grid.rst).
+
+    Raises:
+        UserError: if a figure has no caption.
+    """
+    said = {path.stem: path.read_text(encoding="utf-8") for path in captions}
+    missing = [path.name for path in figures if path.stem not in said]
+    if missing:
+        raise UserError(f"figure {missing[0]} has no caption; captions are {', '.join(sorted(said))}")
+    text = compose(
+        spec.study,
+        spec.domain,
+        read_table(observations, OBSERVATIONS),
+        [read_json(path) for path in findings],
+        [Figure(path, said[path.stem]) for path in figures],
+        [read_json(path) for path in records],
+        output.parent,
+    )
+    write_text(output, text)

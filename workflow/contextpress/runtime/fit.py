@@ -6,7 +6,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -37,20 +37,20 @@ def fit(
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     device = parameters[0].device
-    optimiser = torch.optim.AdamW(
-        _groups(parameters, schedule.weight_decay), lr=schedule.learning_rate, betas=(0.9, 0.95), fused=True
-    )
+    optimisers = _optimisers(module, schedule)
     losses = torch.zeros(schedule.steps, device=device)
     started = shown = time.perf_counter()
     for step in range(schedule.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.learning_rate * rate_at(step, schedule)
+        for optimiser in optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = schedule.learning_rate * rate_at(step, schedule)
         with mixed_precision(device):
             loss = loss_of(step)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
         losses[step] = loss.detach()
         now = time.perf_counter()
         if now - shown > SECONDS_BETWEEN_LINES or step + 1 == schedule.steps:
@@ -68,10 +68,24 @@ def rate_at(step: int, schedule: Schedule) -> float:
     return 0.1 + 0.45 * (1 + math.cos(math.pi * done))
 
 
-def _groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
-    matrices = [p for p in parameters if p.ndim >= 2]
-    others = [p for p in parameters if p.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def _optimisers(module: nn.Module, schedule: Schedule) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the model, AdamW for embeddings, gains, biases and single vectors.
+
+    Muon (Jordan et al. 2024; with the update scaled to AdamW's size, Liu et al., arXiv 2502.16982) so that both share
+    one learning rate.
+    """
+    inner = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Linear)}
+    tables = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Embedding)}  # may be tied
+    learning = [p for p in module.parameters() if p.requires_grad]
+    matrices = [p for p in learning if id(p) in inner - tables]
+    others = [p for p in learning if id(p) not in inner - tables]
+    rate, decay = schedule.learning_rate, schedule.weight_decay
+    made: list[torch.optim.Optimizer] = []
+    if matrices:
+        made.append(torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+    if others:
+        made.append(torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True))
+    return made
 
 
 def _show(name: str, losses: Tensor, steps: int, tokens_per_step: int, seconds: float) -> None:

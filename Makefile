@@ -1,0 +1,22 @@
+# The README's commands. Everything is installed into .venv, from envs/requirements.lock.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: reproduce test
+.DEFAULT_GOAL := reproduce
+
+reproduce: $(INSTALLED)
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all
+	@echo
+	@echo "summary: results/default/summary.md    figures: results/default/figures/    verdicts: results/default/findings/"
+	@echo "report:  $(BIN)/snakemake --report results/default/report.zip"
+
+test: $(INSTALLED)
+	PATH="$(CURDIR)/$(BIN):$$PATH" workflow/check.sh
+
+$(INSTALLED): envs/requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement envs/requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@

@@ -1,0 +1,151 @@
+"""The compressor: shapes, what the decoder reads, what learns, and that it comes back from disk unchanged."""
+
+import pytest
+import torch
+
+from contextpress.compressor.folder import load_compressor, save_compressor
+from contextpress.compressor.model import Compressor
+from contextpress.compressor.readouts import MeanPool, MemoryTokens
+from contextpress.compressor.spec import Architecture, CompressorSpec
+from contextpress.compressor.training import train
+from contextpress.lm.folder import save_model
+from contextpress.runtime.errors import UserError
+from contextpress.runtime.schedule import Schedule
+from contextpress.tokens.tokenizer import train_tokenizer
+from tests.unit.models import VOCABULARY, tiny
+
+BOS, RESTATE, WINDOW = 0, 1, 8
+
+
+def compressor(readout="memory_tokens", ratio=2, seed=0, decoder_shape=None, **parts):
+    torch.manual_seed(seed)
+    architecture = Architecture(readout=readout, ratio=ratio, **parts)
+    decoder = tiny("llama", seed=1, **(decoder_shape or {}))
+    return Compressor(tiny("llama"), decoder, architecture, WINDOW, BOS, RESTATE)
+
+
+def passages(rows=3):
+    return torch.randint(2, VOCABULARY, (rows, WINDOW), generator=torch.Generator().manual_seed(5))
+
+
+@pytest.mark.parametrize("readout", ["memory_tokens", "mean_pool"])
+@pytest.mark.parametrize("ratio", [1, 2, 4, 8])
+@pytest.mark.parametrize("connector", ["linear", "mlp"])
+def test_as_many_vectors_as_slots_in_the_decoders_width(readout, ratio, connector):
+    made = compressor(readout, ratio, connector=connector, decoder_shape={"hidden_size": 48})
+    memory = made.compress(passages())
+    assert memory.shape == (3, WINDOW // ratio, 48)
+    prefix = made.prefix(memory)
+    assert prefix.shape == (3, WINDOW // ratio + 2, 48)
+    table = made.decoder.get_input_embeddings().weight
+    torch.testing.assert_close(prefix[:, 0], table[BOS].expand(3, -1))
+    torch.testing.assert_close(prefix[:, 1:-1], memory)
+    torch.testing.assert_close(prefix[:, -1], table[RESTATE].expand(3, -1))
+
+
+def test_memory_tokens_stand_at_the_end_and_are_read_there():
+    readout = MemoryTokens(3, torch.randn(20, 4))
+    inputs = readout.inputs(torch.zeros(2, 5, 4))
+    assert inputs.shape == (2, 8, 4)
+    torch.testing.assert_close(inputs[1, 5:], readout.tokens)
+    torch.testing.assert_close(readout.select(inputs), inputs[:, 5:])
+
+
+def test_mean_pool_by_hand():
+    states = torch.arange(10.0).view(1, 5, 2)  # the first is that of <bos>
+    pooled = MeanPool(2, torch.empty(0, 2)).select(states)
+    assert pooled.tolist() == [[[3.0, 4.0], [7.0, 8.0]]]
+
+
+def test_predictions_are_aligned_with_their_tokens():
+    """The teacher-forced loss is that of the decoder on [prefix, x], read off one place before each token."""
+    made, ids = compressor(), passages()
+    prefix = made.prefix(made.compress(ids))
+    whole = torch.cat([prefix, made.embed(ids)], dim=1)
+    logits = made.decoder(inputs_embeds=whole).logits
+    expected = logits[:, prefix.shape[1] - 1 : -1]
+    torch.testing.assert_close(made.logits(prefix, ids), expected)
+    loss = torch.nn.functional.cross_entropy(expected.flatten(0, 1), ids.flatten())
+    torch.testing.assert_close(made.reconstruction_loss(ids), loss)
+
+
+def test_a_token_does_not_see_itself_but_the_memory_sees_the_whole_passage():
+    made, ids = compressor(), passages(1)
+    changed = ids.clone()
+    changed[0, -1] = 2 if ids[0, -1] != 2 else 3
+    memory = made.compress(ids)
+    assert not torch.allclose(memory, made.compress(changed))
+    prefix = made.prefix(memory)
+    torch.testing.assert_close(made.logits(prefix, ids), made.logits(prefix, changed))
+
+
+def test_a_frozen_decoder_learns_nothing_and_stays_in_evaluation_mode():
+    made = compressor()
+    made.reconstruction_loss(passages()).backward()
+    assert not made.decoder.training
+    assert all(p.grad is None and not p.requires_grad for p in made.decoder.parameters())
+    learning = {name for name, p in made.named_parameters() if p.requires_grad}
+    without = {name for name, p in made.named_parameters() if p.requires_grad and p.grad is None}
+    assert not without
+    assert {"restate", "readout.tokens", "connector.gain"} < learning
+    assert any(name.startswith("encoder.") for name in learning)
+
+
+@pytest.mark.parametrize(("training", "share"), [("full", 1.0), ("lora", 0.5)])
+def test_a_trained_decoder_learns_all_or_a_low_rank(training, share):
+    made = compressor(decoder_training=training, encoder_training="lora", lora={"rank": 2, "alpha": 4})
+    for part in (made.decoder, made.encoder):
+        learning = sum(p.numel() for p in part.parameters() if p.requires_grad)
+        total = sum(p.numel() for p in part.parameters())
+        assert 0 < learning <= share * total or (training == "full" and learning == total)
+
+
+def test_training_uses_the_memory():
+    """On passages drawn from few tokens, a short training makes real memory better than that of another passage."""
+    made = compressor(ratio=1, decoder_training="full")
+    rows = torch.randint(2, 10, (256, WINDOW), generator=torch.Generator().manual_seed(0))
+    schedule = Schedule(steps=150, batch=32, learning_rate=5e-3)
+    done = train(made, {"a": rows.numpy()}, {"a": 1.0}, schedule, seed=0, name="test")
+    assert len(done.loss) == 150
+    assert done.loss[-1] < 0.7 * done.loss[0]
+    with torch.no_grad():
+        memory = made.compress(rows[:64])
+        real, other = (
+            torch.nn.functional.cross_entropy(made.logits(made.prefix(m), rows[:64]).flatten(0, 1), rows[:64].flatten())
+            for m in (memory, memory.roll(1, 0))
+        )
+    assert real < other - 0.2
+
+
+def test_a_compressor_comes_back_unchanged_and_only_on_its_own_models(tmp_path):
+    encoder, decoder = tiny("llama"), tiny("llama", seed=1)
+    words = train_tokenizer(["a few words to train on"] * 5, 270)
+    for name, model in (("e", encoder), ("d", decoder)):
+        save_model(model, tmp_path / name)
+    words.save_pretrained(tmp_path / "words")
+    spec = CompressorSpec(
+        name="x",
+        encoder="e",
+        decoder="d",
+        architecture=Architecture(readout="memory_tokens", ratio=2),
+        schedule=Schedule(steps=1, batch=1, learning_rate=0.1),
+        window=WINDOW,
+        domains={"a": 1.0},
+        seed=0,
+    )
+    made = compressor()
+    with torch.no_grad():
+        for p in made.parameters():
+            if p.requires_grad:
+                p.add_(0.1)
+    save_compressor(made, spec, tmp_path / "e", tmp_path / "d", tmp_path / "x")
+    device = torch.device("cpu")
+    again = load_compressor(tmp_path / "x", tmp_path / "e", tmp_path / "d", tmp_path / "words", device)
+    torch.testing.assert_close(again.compress(passages()), made.eval().compress(passages()))
+    with pytest.raises(UserError, match="trained on another decoder"):
+        load_compressor(tmp_path / "x", tmp_path / "e", tmp_path / "e", tmp_path / "words", device)
+
+
+def test_a_ratio_that_does_not_divide_the_window_is_refused():
+    with pytest.raises(ValueError, match="does not divide"):
+        compressor(ratio=3)

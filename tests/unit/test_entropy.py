@@ -1,0 +1,74 @@
+"""Scores: hand-computed, independent of batching, and aligned."""
+
+import math
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from contextpress.entropy.score import buckets, divergence, score_tokens, unigram_entropy, zlib_bits_per_byte
+from tests.unit.models import VOCABULARY, tiny
+
+BOS = 0
+
+
+def passages(rows, length, seed=0):
+    return torch.randint(1, VOCABULARY, (rows, length), generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "gpt-neox"])
+def test_nll_is_that_of_one_token_at_a_time_in_float64(family):
+    model, ids = tiny(family), passages(3, 7)
+    scores = score_tokens(model, ids, BOS)
+    exact = tiny(family, dtype=torch.float64)
+    for row in range(3):
+        for place in range(7):
+            seen = torch.cat([torch.tensor([BOS]), ids[row, :place]]).unsqueeze(0)
+            p = torch.softmax(exact(input_ids=seen).logits[0, -1], -1).detach()
+            true = p[ids[row, place]]
+            assert scores["nll"][row, place].item() == pytest.approx(-math.log(true), abs=1e-4)
+            entropy = -(p * p.log()).sum().item()
+            assert scores["predictive_entropy"][row, place].item() == pytest.approx(entropy, abs=1e-4)
+            assert scores["rank"][row, place].item() == 1 + int((p > true).sum())
+
+
+def test_a_score_does_not_depend_on_its_batch():
+    model, ids = tiny("llama"), passages(33, 16)
+    together = score_tokens(model, ids, BOS)["nll"]
+    alone = torch.cat([score_tokens(model, row.unsqueeze(0), BOS)["nll"] for row in ids])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+
+
+def test_divergence_of_known_distributions():
+    model, ids = tiny("llama"), passages(4, 9)
+    same = divergence(model, model, ids, BOS)
+    assert same == pytest.approx((0, 0), abs=1e-7)
+    other = tiny("llama", seed=1)
+    forward, backward = divergence(model, other, ids, BOS)
+    assert forward > 0.01
+    assert divergence(other, model, ids, BOS) == pytest.approx((backward, forward))
+    marked = torch.cat([torch.full((4, 1), BOS), ids[:, :-1]], 1)
+    p, q = (torch.log_softmax(m(input_ids=marked).logits.double(), -1) for m in (model, other))
+    assert forward == pytest.approx(torch.nn.functional.kl_div(q, p, log_target=True, reduction="sum").item() / 36)
+
+
+def test_unigram_entropy_by_hand():
+    counts = np.array([7, 0, 1])  # with one added to each: 8, 1, 2 of 11
+    found = unigram_entropy([np.array([0, 1]), np.array([2])], counts)
+    assert found == pytest.approx([(math.log(11 / 8) + math.log(11)) / 2, math.log(11 / 2)])
+
+
+def test_zlib_counts_the_compressed_text_alone():
+    text = "abcabcabc" * 40
+    framed = len(zlib.compress(text.encode(), 9))
+    assert zlib_bits_per_byte(text) == pytest.approx(8 * (framed - 6) / len(text))
+    assert zlib_bits_per_byte("é") == pytest.approx(8 * (len(zlib.compress("é".encode(), 9)) - 6) / 2)
+
+
+def test_buckets_are_quantiles_of_the_reference():
+    reference = pd.Series(np.arange(100.0))
+    found = buckets(pd.Series([-5.0, 0.0, 30.0, 99.0, 1e9]), reference, 5)
+    assert found.tolist() == [0, 0, 1, 4, 4]
+    assert np.bincount(buckets(reference, reference, 5)).tolist() == [20] * 5

@@ -1,0 +1,187 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contextpress.analysis.decoder_entropy import decoder_swap
+from contextpress.analysis.hypotheses import ClaimsSpec, DecoderEntropy
+from contextpress.analysis.observations import OBSERVATIONS
+from contextpress.analysis.panel import build_panel
+from contextpress.analysis.ranked import rank_correlations, varying
+from contextpress.analysis.verdicts import assess, findings
+from contextpress.cli import main
+from contextpress.figures import curves, decoder
+from contextpress.figures.spec import (
+    ClaimFigure,
+    CompressorCurve,
+    LearningCurvesFigure,
+    MeasureFigure,
+    ModelCurve,
+    Sample,
+    Style,
+)
+from contextpress.figures.style import interval, number
+from contextpress.runtime.files import write_json
+from contextpress.runtime.history import HISTORY
+from contextpress.runtime.spec import Spec
+from contextpress.runtime.tables import write_table
+from tests.unit.fake_study import history, observations
+
+STYLE, SAMPLE = Style(dpi=60), Sample(draws=100)
+KINDS = ("pdf", "svg", "png", "caption")
+OF_OBSERVATIONS = {
+    "quality-by-bucket": None,
+    "ladder": None,
+    "encoder-entropy": "c1",
+    "decoder-entropy": "c2",
+    "grid": "c3",
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    rows = observations(("D1", "D6"), ("prose", "code"), passages=30, ladder=4, ratios=(4,))
+    write_table(folder / "observations.parquet", rows, OBSERVATIONS)
+    spec = ClaimsSpec(draws=100, min_passages=20)
+    for name, finding in findings(assess(rows, spec), spec).items():
+        write_json(folder / f"{name}.json", finding)
+    return folder
+
+
+def draw(
+    study: Path, name: str, spec: Spec, *more: str, to: Path, rows: str = "observations.parquet"
+) -> dict[str, Path]:
+    paths = {kind: to / f"{name}.{kind}" for kind in KINDS}
+    options = [option for kind, path in paths.items() for option in (f"--{kind}", str(path))]
+    if name != "learning-curves":
+        options += ["--observations", str(study / rows)]
+    assert main(["figures", name, "--spec", spec.line(), *more, *options]) == 0
+    return paths
+
+
+def of_observations(study: Path, name: str, to: Path, rows: str = "observations.parquet", **options) -> dict[str, Path]:
+    finding = OF_OBSERVATIONS[name]
+    if finding:
+        spec: Spec = ClaimFigure(sample=SAMPLE, style=STYLE)
+        return draw(study, name, spec, "--finding", str(study / f"{finding}.json"), to=to, rows=rows)
+    spec = MeasureFigure(**{"measure": "token_f1", "sample": SAMPLE, "style": STYLE} | options)
+    return draw(study, name, spec, to=to, rows=rows)
+
+
+@pytest.mark.parametrize("name", OF_OBSERVATIONS)
+def test_same_table_same_bytes(study, tmp_path, name):
+    first, second = (of_observations(study, name, tmp_path / part) for part in ("one", "two"))
+    for kind in KINDS:
+        assert first[kind].read_bytes() == second[kind].read_bytes(), kind
+    caption = first["caption"].read_text()
+    assert "60 passages of 30 documents in 2 domains; 8 compressors (4 pairs, 1 ratio, 2 seeds)" in caption
+    assert "95 %" in caption
+    # In reStructuredText these would be markup.
+    assert not set("`|*") & set(caption)
+    assert "_ " not in caption
+
+
+def test_files_say_no_date_and_embed_truetype(study, tmp_path):
+    paths = of_observations(study, "grid", tmp_path)
+    pdf, svg, png = (paths[kind].read_bytes() for kind in ("pdf", "svg", "png"))
+    assert b"CreationDate" not in pdf
+    assert b"/Subtype /Type0" in pdf  # text as TrueType glyphs
+    assert b"/Type3" not in pdf
+    assert b"dc:date" not in svg
+    assert b"Software" not in png
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_width_is_that_of_the_page_or_of_a_column(study, tmp_path):
+    rows = observations(("D1",), ("prose", "code"), passages=20, ladder=0, ratios=(4,), seeds=(0,))
+    write_table(study / "one.parquet", rows, OBSERVATIONS)
+    narrow = of_observations(study, "quality-by-bucket", tmp_path / "one", rows="one.parquet")["png"].read_bytes()
+    page = of_observations(study, "quality-by-bucket", tmp_path / "all")["png"].read_bytes()
+    widths = [int.from_bytes(png[16:20], "big") for png in (narrow, page)]
+    assert widths == [round(3.4 * STYLE.dpi), round(7.0 * STYLE.dpi)]
+
+
+@pytest.mark.parametrize("name", OF_OBSERVATIONS)
+@pytest.mark.parametrize("measure", ["nll", "bleu"])
+def test_a_study_without_memory_or_ladder_is_drawn_all_the_same(study, tmp_path, name, measure):
+    rows = observations(("D1", "D6"), ("prose",), passages=10, ladder=0, ratios=(4,), used=False)
+    write_table(study / "unused.parquet", rows, OBSERVATIONS)
+    paths = of_observations(study, name, tmp_path, rows="unused.parquet", measure=measure)
+    assert all(path.stat().st_size for path in paths.values())
+    if name in ("quality-by-bucket", "encoder-entropy", "decoder-entropy"):
+        assert "no compressor of the study uses its memory" in paths["caption"].read_text()
+
+
+def test_unknown_measure_is_refused_in_one_line(study, tmp_path, capsys):
+    line = json.dumps({"measure": "f1", "sample": {}, "style": {}})
+    paths = [part for kind in KINDS for part in (f"--{kind}", str(tmp_path / kind))]
+    options = ["--spec", line, "--observations", str(study / "observations.parquet"), *paths]
+    assert main(["figures", "ladder", *options]) == 2
+    assert "measure is 'f1'" in capsys.readouterr().err
+
+
+def curve_files(folder: Path, count: int, steps: int = 120) -> list[str]:
+    paths = []
+    for index in range(count):
+        paths.append(str(folder / f"history{count}-{index}.parquet"))
+        write_table(Path(paths[-1]), history(steps, 3.6, 1.0, 0.3, index), HISTORY)
+    return paths
+
+
+def test_learning_curves_same_bytes(study, tmp_path):
+    pairs = [("D1", "D1"), ("D1", "D6"), ("D6", "D1"), ("D6", "D6")]
+    spec = LearningCurvesFigure(
+        compressors=tuple(
+            CompressorCurve(encoder=e, decoder=d, ratio=ratio, seed=0, matched=e == d)
+            for e, d in pairs
+            for ratio in (4, 8)
+        ),
+        models=(ModelCurve(model="D1", seed=0), ModelCurve(model="D6", seed=0)),
+        style=STYLE,
+    )
+    more = ["--compressors", *curve_files(tmp_path, 8), "--models", *curve_files(tmp_path, 2)]
+    first, second = (draw(study, "learning-curves", spec, *more, to=tmp_path / part) for part in ("one", "two"))
+    for kind in KINDS:
+        assert first[kind].read_bytes() == second[kind].read_bytes(), kind
+    assert "8 compressors" in first["caption"].read_text()
+
+
+def test_smooth_keeps_the_mean_and_the_range():
+    frame = history(1000, 4.0, 1.0, 0.3, 0)
+    steps, losses = curves.smooth(frame)
+    assert len(steps) == curves.POINTS
+    assert steps[0] == pytest.approx(4.5)
+    assert losses[0] == pytest.approx(frame["loss"].iloc[:10].mean())
+    assert losses[-1] == pytest.approx(frame["loss"].iloc[-10:].mean())
+
+
+def test_partial_residuals_correlate_as_the_claim_is_tested():
+    rows = observations(("D1", "D6"), ("prose", "code"), passages=40, ladder=0, ratios=(4,))
+    panel, hypothesis = build_panel(rows, ClaimsSpec()), DecoderEntropy()
+    x, y = decoder.partial_residuals(panel, hypothesis)
+    controls = varying(panel, [panel.values(name) for name in hypothesis.controls])
+    ones = np.ones((len(panel.passages), 1))
+    values = panel.values(hypothesis.predictor), panel.quality(hypothesis.measure)
+    wanted = rank_correlations(panel, ones, *values, controls).partial[:, 0]
+    # Where encoder and decoder are one model, decoder entropy has nothing left to say.
+    assert np.isnan(wanted).sum() == 4
+    assert (x * y).mean(0) == pytest.approx(wanted, nan_ok=True)
+
+
+def test_swap_residuals_correlate_as_the_claim_is_tested():
+    rows = observations(("D1", "D6"), ("prose", "code"), passages=40, ladder=0, ratios=(4,))
+    panel, hypothesis = build_panel(rows, ClaimsSpec()), DecoderEntropy()
+    x, y = decoder.swap_residuals(panel, hypothesis)
+    values = panel.values(hypothesis.predictor), panel.quality(hypothesis.measure)
+    swap = decoder_swap(panel, np.ones((len(panel.passages), 1)), *values, per_domain=True)
+    assert (x * y).mean() == pytest.approx(swap.correlation.mean())
+
+
+def test_numbers():
+    assert number(-0.001) == "0.00"
+    assert number(-0.5) == "−0.50"
+    assert interval(0.5, [0.25, 0.75]) == "0.50 [0.25, 0.75]"
+    assert interval(0.5, [None, None]) == "0.50"
+    assert interval(None, [None, None]) == "not known"

@@ -1,0 +1,165 @@
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from contextpress.analysis.hypotheses import ClaimsSpec
+from contextpress.analysis.observations import OBSERVATIONS
+from contextpress.analysis.verdicts import assess, findings
+from contextpress.cli import main
+from contextpress.report import markdown
+from contextpress.report.records import cost, versions
+from contextpress.report.spec import SummarySpec
+from contextpress.report.summary import ORDER, verdicts
+from contextpress.runtime.files import write_json, write_text
+from contextpress.runtime.tables import write_table
+from tests.unit.fake_study import observations
+
+TRAINED = {
+    "command": ["compressor", "train"],
+    "source": {"revision": "abc123", "changed": False},
+    "python": "3.11.7",
+    "machine": "x86_64",
+    "packages": {"torch": "2.0"},
+    "device": "cpu",
+    "seconds": 100.0,
+    "tokens_per_second": 500,
+}
+READ = TRAINED | {
+    "command": ["reconstruction", "reconstruct"],
+    "device": None,
+    "tokens_per_second": None,
+    "seconds": 50.0,
+    "positions": 100_000,
+    "signatures": {"bleu": "sentence|v:2"},
+}
+
+
+@pytest.fixture
+def study(tmp_path):
+    rows = observations(("D1", "D6"), ("prose", "code"), passages=20, ladder=2, ratios=(4, 8))
+    rows.loc[(rows["encoder"] == "D1") & (rows["decoder"] == "D6") & (rows["ratio"] == 8), "memory_used"] = False
+    write_table(tmp_path / "observations.parquet", rows, OBSERVATIONS)
+    spec = ClaimsSpec(draws=100, min_passages=20)
+    for name, finding in findings(assess(rows, spec), spec).items():
+        write_json(tmp_path / "findings" / f"{name}.json", finding)
+    for name in reversed(ORDER):
+        write_text(tmp_path / "figures" / f"{name}.rst", f"Caption of {name}.\n")
+    for index, record in enumerate([TRAINED, TRAINED | {"seconds": 20.0}, READ]):
+        write_json(tmp_path / "records" / f"{index}.json", record)
+    return tmp_path
+
+
+def write(study: Path, output: Path, domain: str = "prose") -> str:
+    def files(folder: str, pattern: str) -> list[str]:
+        return [str(path) for path in sorted((study / folder).glob(pattern))]
+
+    captions = files("figures", "*.rst")
+    options = {
+        "--findings": files("findings", "*.json"),
+        "--figures": [caption.replace(".rst", ".png") for caption in captions],
+        "--captions": captions,
+        "--records": files("records", "*.json"),
+    }
+    more = [part for flag, values in options.items() for part in (flag, *values)]
+    line = SummarySpec(study="tried", domain=domain).line()
+    table = str(study / "observations.parquet")
+    assert main(["report", "summary", "--spec", line, "--observations", table, *more, "--output", str(output)]) == 0
+    return output.read_text()
+
+
+def test_verdicts_come_first_and_figures_in_the_order_of_the_claims(study):
+    text = write(study, study / "summary.md")
+    places = [text.index(part) for part in ("## Verdicts", "| C1 |", "| C2 |", "| C3 |", "## Figures")]
+    assert places == sorted(places)
+    shown = [text.index(f"](figures/{name}.png)") for name in ORDER]
+    assert shown == sorted(shown)
+    assert all(f"Caption of {name}." in text for name in ORDER)
+    assert text.index("## Figures") < shown[0]
+
+
+def test_figures_are_found_from_where_the_summary_lies(study):
+    text = write(study, study / "deep" / "summary.md")
+    assert "](../figures/grid.png)" in text
+
+
+def test_the_summary_tells_what_was_run_learned_and_left_out(study):
+    text = write(study, study / "summary.md")
+    assert "encoders: D1, D6" in text
+    assert "compressors: 16" in text
+    assert "passages: 40 of 20 documents (code 20, prose 20), 32 tokens each" in text
+    assert "disturbed passages of the control ladder: 16" in text
+    assert "2 of 16 compressors; the claims leave them out." in text
+    assert "| D1 | D6 | memory tokens | 8 |" not in text
+    assert "| D1 | D6 | memory_tokens | 8 | frozen | 1 |" in text
+    assert "domain prose, mean over passages and seeds" in text
+    assert "accuracy" in text
+
+
+def test_a_domain_the_study_lacks_gives_way_to_all(study):
+    assert "same data, all domains" in write(study, study / "summary.md", domain="law")
+
+
+def test_same_inputs_same_text(study):
+    assert write(study, study / "one.md") == write(study, study / "two.md")
+
+
+def test_tables_are_well_formed(study):
+    lines = write(study, study / "summary.md").splitlines()
+    for first, second in pairwise(lines):
+        if first.startswith("|") and second.startswith("|"):
+            assert first.replace("\\|", "").count("|") == second.replace("\\|", "").count("|")
+
+
+def test_a_figure_without_caption_is_refused(study, capsys):
+    (study / "figures" / "grid.rst").unlink()
+    table, png = str(study / "observations.parquet"), str(study / "figures" / "grid.png")
+    finding, record = str(study / "findings" / "c1.json"), str(study / "records" / "0.json")
+    options = ["--findings", finding, "--figures", png, "--records", record, "--output", str(study / "s.md")]
+    options += ["--captions", str(study / "figures" / "ladder.rst"), "--observations", table]
+    assert main(["report", "summary", "--spec", SummarySpec(study="tried").line(), *options]) == 2
+    assert "figure grid.png has no caption" in capsys.readouterr().err
+
+
+def test_cost_adds_up_by_stage():
+    text = cost([TRAINED, TRAINED | {"seconds": 20.0}, READ])
+    assert "| compressor train | 2 | 2 min | 500 |" in text
+    assert "| reconstruction reconstruct | 1 | 50 s | 2,000 |" in text
+    assert "| all | 3 | 3 min |" in text
+
+
+def test_versions_tell_all_values_of_a_study_made_in_several_goes():
+    text = versions([TRAINED, READ | {"source": {"revision": "def456", "changed": True}, "python": "3.12.1"}])
+    assert "source: abc123, def456 with changes not committed" in text
+    assert "Python: 3.11.7, 3.12.1" in text
+    assert "bleu: `sentence|v:2`" in text
+    assert "device: cpu" in text
+    assert "source: not recorded" in versions([{}])
+
+
+def test_an_unknown_effect_is_told_as_such():
+    finding = {
+        "claim": "C3",
+        "statement": "x | y",
+        "effect": None,
+        "ci95": [None, None],
+        "effect_name": "slope",
+        "p_adjusted": None,
+        "n": 0,
+        "clusters": 0,
+        "verdict": "inconclusive",
+        "reason": "too few cells",
+        "family": {"correction": "holm", "alpha": 0.05, "members": ["C3"], "bootstrap_draws": 100, "cluster": "source"},
+    }
+    text = verdicts([finding])
+    assert "| C3 | x \\| y | not known | not known | 0 | 0 | **inconclusive** |" in text
+    assert "- C3: slope. Too few cells." in text
+    assert "bootstrap of source files" in text
+
+
+def test_pieces():
+    assert markdown.number(-0.0123456) == "−0.0123"
+    assert markdown.p_value(0.0001) == "< 0.001"
+    assert markdown.p_value(0.25) == "0.250"
+    assert markdown.duration(59.6) == "60 s"
+    assert markdown.duration(3 * 3600 + 61) == "3 h 1 min"
