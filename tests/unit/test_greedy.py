@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from contextpress.reconstruction.cache import SlotCache
 from contextpress.reconstruction.greedy import _align, _width, reconstruct, stepwise
 from contextpress.reconstruction.metrics import teacher_forced
 from contextpress.runtime.errors import UserError

@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import Any
 
 from contextpress.analysis.spec import CompressorDescription, ObservationsSpec
-from contextpress.compressor.spec import Architecture, CompressorSpec
+from contextpress.compressor.spec import Architecture, CompressorSpec, ReadOutName
+from contextpress.corpus.local import local_paths
 from contextpress.corpus.mixtures import mixture_weights, replaced
 from contextpress.corpus.spec import (
     Domain,
@@ -65,7 +66,7 @@ class Job(Spec):
 
     encoder: Model
     decoder: Model
-    readout: str
+    readout: ReadOutName
     ratio: int
     seed: int
 
@@ -153,11 +154,16 @@ class Plan:
 
     def pretrain(self, model: str) -> PretrainSpec:
         """Spec of a model from scratch."""
-        return PretrainSpec(name=model, pretraining=self.study.lm.pretraining, seed=self.models[model].seed)
+        seed = self.models[model].seed
+        if seed is None:
+            raise ValueError(f"{model} is loaded, not pretrained")
+        return PretrainSpec(name=model, pretraining=self.study.lm.pretraining, seed=seed)
 
     def load(self, model: str) -> LoadSpec:
         """Spec of a model that is loaded."""
         config = self.models[model].config
+        if config.load is None:
+            raise ValueError(f"{model} is pretrained, not loaded")
         return LoadSpec(name=model, path=config.load, revision=config.revision)
 
     # -- entropy

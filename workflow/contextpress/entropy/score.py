@@ -40,7 +40,7 @@ def score_tokens(model: PreTrainedModel, ids: Tensor, bos: int) -> dict[str, Ten
 
 
 def log_probabilities(model: PreTrainedModel, ids: Tensor, bos: int) -> Tensor:
-    """ln p of every vocabulary entry at every position of ``ids`` [rows, length]: [rows, length, vocabulary]."""
+    """Ln p of every vocabulary entry at every position of ``ids`` [rows, length]: [rows, length, vocabulary]."""
     marked = torch.cat([ids.new_full((len(ids), 1), bos), ids[:, :-1]], dim=1)
     return torch.log_softmax(model(input_ids=marked, use_cache=False).logits.float(), dim=-1)
 

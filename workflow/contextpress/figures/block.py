@@ -33,7 +33,7 @@ def as_claims(sample: Sample, measure: str = "token_f1", variant: str = "normal"
     """The specification of the analysis room that takes the same observations and draws."""
     return ClaimsSpec(
         c1=EncoderEntropy(measure=measure),  # type: ignore[arg-type]  # validated by pydantic
-        c2=DecoderEntropy(measure=measure),  # type: ignore[arg-type]
+        c2=DecoderEntropy(measure=measure),
         also_measures=(),
         draws=sample.draws,
         seed=sample.seed,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import Cache
+
+Ids = NDArray[np.int64]
 
 
 class SlotCache(Cache):

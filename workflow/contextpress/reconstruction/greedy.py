@@ -33,11 +33,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from contextpress.reconstruction.cache import SlotCache
+from contextpress.reconstruction.cache import Ids, SlotCache
 from contextpress.reconstruction.metrics import teacher_forced
 from contextpress.runtime.errors import UserError
-
-Ids = NDArray[np.int64]
 
 # Tokens of context compared when a row's text is realigned with the reference. A single common token says little.
 LONGEST_MATCH, SHORTEST_MATCH = 4, 2

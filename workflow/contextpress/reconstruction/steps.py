@@ -55,8 +55,8 @@ def reconstruct(
             part = part.assign(
                 passage_id=frame["passage_id"],
                 condition=condition,
-                nll=done.nll.double().cpu(),
-                accuracy=done.accuracy.double().cpu(),
+                nll=done.nll.double().cpu().numpy(),
+                accuracy=done.accuracy.double().cpu().numpy(),
                 reconstruction=texts,
                 token_ids=made.tolist(),
             )

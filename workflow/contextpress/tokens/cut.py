@@ -33,9 +33,10 @@ def cut_passages(
     """
     rows = []
     encoded = tokenizer(documents["text"].tolist(), add_special_tokens=False)["input_ids"]
-    for document, ids in zip(documents.itertuples(), encoded, strict=True):
+    for document, ids in zip(documents.to_dict("records"), encoded, strict=True):
+        name = document["document_id"]
         starts = range(0, len(ids) - window + 1, window)
-        ordered = sorted(starts, key=lambda start: _hash(f"{document.document_id}:{start}"))  # noqa: B023
+        ordered = sorted(starts, key=lambda start: _hash(f"{name}:{start}"))
         turn = 0
         for start in ordered:
             chosen = ids[start : start + window]
@@ -44,14 +45,14 @@ def cut_passages(
                 continue
             size = len(text.encode())
             words = len(text.split())
-            rate = None if pd.isna(document.entropy_rate) else document.entropy_rate * words / window
+            rate = None if pd.isna(document["entropy_rate"]) else document["entropy_rate"] * words / window
             rows.append(
                 {
-                    "passage_id": f"{document.document_id}:{start}",
-                    "document_id": document.document_id,
-                    "domain": document.domain,
-                    "source": document.source,
-                    "split": document.split,
+                    "passage_id": f"{name}:{start}",
+                    "document_id": document["document_id"],
+                    "domain": document["domain"],
+                    "source": document["source"],
+                    "split": document["split"],
                     "variant": VARIANTS[0],
                     "start": start,
                     "text": text,
