@@ -6,7 +6,7 @@ import torch
 from contextpress.compressor.folder import load_compressor, save_compressor
 from contextpress.compressor.model import Compressor
 from contextpress.compressor.readouts import MeanPool, MemoryTokens
-from contextpress.compressor.spec import Architecture, CompressorSpec
+from contextpress.compressor.spec import Architecture, CompressorSpec, Curriculum
 from contextpress.compressor.training import train
 from contextpress.lm.folder import save_model
 from contextpress.runtime.errors import UserError
@@ -44,16 +44,18 @@ def test_as_many_vectors_as_slots_in_the_decoders_width(readout, ratio, connecto
 
 
 def test_memory_tokens_stand_at_the_end_and_are_read_there():
-    readout = MemoryTokens(3, torch.randn(20, 4))
-    inputs = readout.inputs(torch.zeros(2, 5, 4))
-    assert inputs.shape == (2, 8, 4)
-    torch.testing.assert_close(inputs[1, 5:], readout.tokens)
-    torch.testing.assert_close(readout.select(inputs), inputs[:, 5:])
+    readout = MemoryTokens(3, 2, torch.randn(20, 4))
+    for slots in (1, 2, 3):
+        text = 1 + 2 * slots
+        inputs = readout.inputs(torch.zeros(2, text, 4))
+        assert inputs.shape == (2, text + slots, 4)
+        torch.testing.assert_close(inputs[1, text:], readout.tokens[:slots])
+        torch.testing.assert_close(readout.select(inputs), inputs[:, text:])
 
 
 def test_mean_pool_by_hand():
     states = torch.arange(10.0).view(1, 5, 2)  # the first is that of <bos>
-    pooled = MeanPool(2, torch.empty(0, 2)).select(states)
+    pooled = MeanPool(2, 2, torch.empty(0, 2)).select(states)
     assert pooled.tolist() == [[[3.0, 4.0], [7.0, 8.0]]]
 
 
@@ -105,7 +107,7 @@ def test_training_uses_the_memory():
     made = compressor(ratio=1, decoder_training="full")
     rows = torch.randint(2, 10, (256, WINDOW), generator=torch.Generator().manual_seed(0))
     schedule = Schedule(steps=150, batch=32, learning_rate=5e-3)
-    done = train(made, {"a": rows.numpy()}, {"a": 1.0}, schedule, seed=0, name="test")
+    done = train(made, {"a": rows.numpy()}, {"a": 1.0}, schedule, Curriculum(), seed=0, name="test")
     assert len(done.loss) == 150
     assert done.loss[-1] < 0.7 * done.loss[0]
     with torch.no_grad():
@@ -129,6 +131,7 @@ def test_a_compressor_comes_back_unchanged_and_only_on_its_own_models(tmp_path):
         decoder="d",
         architecture=Architecture(readout="memory_tokens", ratio=2),
         schedule=Schedule(steps=1, batch=1, learning_rate=0.1),
+        curriculum=Curriculum(),
         window=WINDOW,
         domains={"a": 1.0},
         seed=0,
@@ -149,3 +152,9 @@ def test_a_compressor_comes_back_unchanged_and_only_on_its_own_models(tmp_path):
 def test_a_ratio_that_does_not_divide_the_window_is_refused():
     with pytest.raises(ValueError, match="does not divide"):
         compressor(ratio=3)
+
+
+def test_the_curriculum_lengthens_passages_and_ends_on_the_window():
+    curriculum = Curriculum(quarter=0.5, half=0.25)
+    assert [curriculum.length(step / 8, 32, 4) for step in range(8)] == [8] * 4 + [16] * 2 + [32] * 2
+    assert curriculum.length(0.0, 16, 8) == 8  # a quarter would be less than one memory vector

@@ -128,12 +128,12 @@ def test_the_step_writes_split_documents(tmp_path: Path) -> None:
         LocalFiles(name="mine", path=str(tmp_path / "data.jsonl"), field="body"), CorpusSpec(document_characters=400)
     )
     assert spec.seed is None
-    steps.domain(spec=spec, out=tmp_path / "mine.parquet")
+    steps.domain(spec=spec, output=tmp_path / "mine.parquet")
     frame = read_table(tmp_path / "mine.parquet", DOCUMENTS)
     assert sorted(frame["text"]) == sorted(PARAGRAPHS)
     assert set(frame["split"]) == {"train", "validation", "test"}
     first = (tmp_path / "mine.parquet").read_bytes()
-    steps.domain(spec=spec, out=tmp_path / "mine.parquet")
+    steps.domain(spec=spec, output=tmp_path / "mine.parquet")
     assert (tmp_path / "mine.parquet").read_bytes() == first
 
 
@@ -141,7 +141,7 @@ def test_too_few_sources_are_told(tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("One paragraph.\n\nAnother one.")
     spec = domain_spec(LocalFiles(name="mine", path=str(tmp_path / "short.txt")), CorpusSpec())
     with pytest.raises(UserError, match="domain mine has 1 sources"):
-        steps.domain(spec=spec, out=tmp_path / "mine.parquet")
+        steps.domain(spec=spec, output=tmp_path / "mine.parquet")
 
 
 @pytest.mark.parametrize("streaming", [True, False])

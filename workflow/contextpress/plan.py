@@ -207,6 +207,7 @@ class Plan:
                 lora=chosen.lora,
             ),
             schedule=chosen.schedule,
+            curriculum=chosen.curriculum,
             window=self.study.tokens.passages.window,
             domains=chosen.domains or dict.fromkeys(self.domains, 1.0),
             seed=job.seed,

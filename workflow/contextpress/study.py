@@ -15,6 +15,7 @@ from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.spec import MemoryTest
 from contextpress.compressor.spec import (
     ConnectorName,
+    Curriculum,
     DecoderTraining,
     EncoderTraining,
     LowRank,
@@ -67,7 +68,15 @@ class CorpusConfig(CorpusSpec):
         description="domains that replace 1/6 .. 5/6 of it in D2 .. D6, in equal shares; the paper has GitHub, ArXiv "
         "and DM Mathematics, in a mix that it does not state",
     )
-    mixture_tokens: Whole = Field(1_000_000, gt=0, description="size of each of D1 .. D6 in tokens")
+    mixture_tokens: Whole = Field(
+        1_000_000, gt=0, description="size of each of D1 .. D6 in tokens of the study's tokenizer; the paper has 50B"
+    )
+    characters: Whole = Field(
+        4_000_000,
+        ge=10_000,
+        description="Cap on the text kept per domain, in characters; the embedded corpus can give most domains six "
+        "million. Four are enough for mixture_tokens, and are cut in half the time.",
+    )
 
 
 class TokensConfig(Spec):
@@ -124,10 +133,12 @@ class CompressorConfig(Spec):
     decoder_training: DecoderTraining = Field("frozen", description="frozen (as in claim C2), lora, full")
     lora: LowRank = Field(LowRank(), description="for the parts that are trained by LoRA")
     schedule: Schedule = Field(
-        Schedule(steps=400, batch=48, learning_rate=3e-3), description="optimisation of every compressor"
+        Schedule(steps=560, batch=32, learning_rate=4e-3),
+        description="optimisation of every compressor; small batches and many steps learned faster than the reverse",
     )
+    curriculum: Curriculum = Curriculum()
     domains: dict[str, Annotated[Number, Field(gt=0)]] | None = Field(
-        None, description="shares of the domains in the training passages; empty: all domains, equal shares"
+        None, description="weights of the domains in the training passages; empty: all domains alike"
     )
 
 

@@ -1,18 +1,24 @@
+import os
 import sys
 from pathlib import Path
 
-# The package is imported from here, so that a checkout works whatever is installed.
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+# A checkout runs its own package, whatever is installed: here, and in the jobs.
+PACKAGE_ROOT = str(Path(workflow.basedir) / "workflow")
+sys.path.insert(0, PACKAGE_ROOT)
+if os.environ.get("PYTHONPATH", "").split(os.pathsep)[0] != PACKAGE_ROOT:
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [PACKAGE_ROOT, os.environ.get("PYTHONPATH")]))
 
 from contextpress.plan import Plan
 from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError
-from snakemake.exceptions import WorkflowError
 
 try:
     PLAN = Plan(config)
+    for name in PLAN.domains:
+        PLAN.files(name)
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    # Not a WorkflowError: Snakemake would put its own lines, with places in this file, around ours.
+    raise SystemExit(f"contextpress: {error}") from None
 
 RESULTS = f"results/{PLAN.study.study}"
 LOCK = "envs/requirements.lock"
@@ -29,8 +35,8 @@ wildcard_constraints:
 
 def code_of(room):
     """The files of the package that a room's steps depend on, as inputs: judged by content, so that a touched file
-    reruns nothing and an edit reruns what imports it."""
-    return closure(f"contextpress.{room}.steps", "contextpress.cli")
+    reruns nothing and an edit reruns what imports it. Relative, so that results hold wherever the project lies."""
+    return [os.path.relpath(path) for path in closure(f"contextpress.{room}.steps", "contextpress.cli")]
 
 
 def spec_of(make, *wildcard):

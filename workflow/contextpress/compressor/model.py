@@ -40,9 +40,10 @@ class Compressor(nn.Module):
         super().__init__()
         if window % architecture.ratio:
             raise ValueError(f"ratio {architecture.ratio} does not divide the window of {window} tokens")
-        self.window, self.slots, self.bos = window, window // architecture.ratio, bos
+        self.window, self.ratio, self.bos = window, architecture.ratio, bos
+        self.slots = window // self.ratio
         source, target = (model.get_input_embeddings().weight.detach() for model in (encoder, decoder))
-        self.readout = READOUTS[architecture.readout](self.slots, source)
+        self.readout = READOUTS[architecture.readout](self.slots, architecture.ratio, source)
         self.connector = Connector(CONNECTORS[architecture.connector](source.shape[1], target.shape[1]), target)
         self.connector.to(target.device)
         self.restate = nn.Parameter(target[bos if restate is None else restate].float().clone())
@@ -51,12 +52,15 @@ class Compressor(nn.Module):
         self.decoder = set_training(decoder, architecture.decoder_training, architecture.lora)
 
     def compress(self, ids: Tensor) -> Tensor:
-        """Memory of passages: token ids [batch, window] -> [batch, slots, decoder width], float32."""
+        """Memory of passages: token ids [batch, n] -> [batch, n / ratio, decoder width], float32.
+
+        ``n`` is the window, or in training a shorter multiple of the ratio.
+        """
         marked = torch.cat([ids.new_full((len(ids), 1), self.bos), ids], dim=1)
         embedded = self.readout.inputs(self.encoder.get_input_embeddings()(marked))
         states = self.encoder(inputs_embeds=embedded, use_cache=False).last_hidden_state
         memory: Tensor = self.connector(self.readout.select(states))
-        assert memory.shape[1] == self.slots
+        assert memory.shape[1] * self.ratio == ids.shape[1]
         return memory
 
     def prefix(self, memory: Tensor) -> Tensor:
@@ -83,6 +87,6 @@ class Compressor(nn.Module):
         return predicted
 
     def reconstruction_loss(self, ids: Tensor) -> Tensor:
-        """The autoencoding objective (ICAE, eq. 2): mean nll of passages [batch, window] given their memory, nats."""
+        """The autoencoding objective (ICAE, eq. 2): mean nll of passages [batch, n] given their memory, nats."""
         logits = self.logits(self.prefix(self.compress(ids)), ids)
         return cross_entropy(logits.flatten(0, 1).float(), ids.flatten())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contextpress.runtime.schedule import Schedule
-from contextpress.runtime.spec import Spec, Whole
+from contextpress.runtime.spec import Number, Spec, Whole
 
 ReadOutName = Literal["memory_tokens", "mean_pool"]
 ConnectorName = Literal["linear", "mlp"]
@@ -33,6 +33,31 @@ class Architecture(Spec):
     lora: LowRank = Field(LowRank(), description="for the parts that are trained by LoRA")
 
 
+class Curriculum(Spec):
+    """Shorter passages first: a frozen decoder finds out how to read memory sooner on few vectors, and at less cost.
+
+    On held-out prose at ratio 2, small batches and this curriculum reached in equal time what twice the steps on
+    whole passages did.
+    """
+
+    quarter: Number = Field(0.4, ge=0, lt=1, description="share of the steps on a quarter of the window")
+    half: Number = Field(0.15, ge=0, lt=1, description="share of the steps on half of it; the rest is on all of it")
+
+    @model_validator(mode="after")
+    def _some_steps_are_left(self) -> Self:
+        if self.quarter + self.half >= 1:
+            raise ValueError(f"quarter and half are {self.quarter} and {self.half}: their sum must be below 1")
+        return self
+
+    def length(self, progress: float, window: int, ratio: int) -> int:
+        """Tokens per passage at ``progress`` (0 to 1) through the training: a multiple of the ratio."""
+        if progress < self.quarter:
+            window //= 4
+        elif progress < self.quarter + self.half:
+            window //= 2
+        return max(ratio, window - window % ratio)
+
+
 class CompressorSpec(Spec):
     """One compressor: a pair of models, an architecture, and its training."""
 
@@ -41,6 +66,7 @@ class CompressorSpec(Spec):
     decoder: str
     architecture: Architecture
     schedule: Schedule
+    curriculum: Curriculum
     window: Whole
     domains: dict[str, float]
     seed: Whole

@@ -28,6 +28,6 @@ def train(
     for domain, path in zip(spec.domains, arrays, strict=True):
         loaded = load_arrays(path)
         passages[domain] = windows(loaded["ids"], loaded["offsets"], spec.window)
-    done = train_compressor(compressor, passages, spec.domains, spec.schedule, spec.seed, spec.name)
+    done = train_compressor(compressor, passages, spec.domains, spec.schedule, spec.curriculum, spec.seed, spec.name)
     save_compressor(compressor, spec, encoder, decoder, output)
     done.keep(spec, device_name(device), output / "history.parquet", record)

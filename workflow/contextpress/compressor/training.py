@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from contextpress.compressor.model import Compressor
+from contextpress.compressor.spec import Curriculum
 from contextpress.runtime.fit import fit
 from contextpress.runtime.history import History
 from contextpress.runtime.schedule import Schedule
@@ -19,6 +20,7 @@ def train(
     passages: dict[str, IdArray],
     shares: dict[str, float],
     schedule: Schedule,
+    curriculum: Curriculum,
     seed: int,
     name: str,
 ) -> History:
@@ -29,6 +31,7 @@ def train(
         passages: token ids per domain, [n, window].
         shares: weight of each domain in a batch.
         schedule: steps, batch and learning rate.
+        curriculum: how much of the passages is read, when.
         seed: of the order of the passages.
         name: shown with the progress.
     """
@@ -39,11 +42,18 @@ def train(
     ]
     device = compressor.restate.device
 
+    lengths = [
+        curriculum.length(step / schedule.steps, compressor.window, compressor.ratio) for step in range(schedule.steps)
+    ]
+
     def loss_of(step: int) -> Tensor:
-        return compressor.reconstruction_loss(torch.cat([part() for part in parts]).to(device))
+        rows = torch.cat([part() for part in parts])
+        length = lengths[step]
+        start = int(torch.randint(rows.shape[1] - length + 1, (1,), generator=generator))
+        return compressor.reconstruction_loss(rows[:, start : start + length].to(device))
 
     # Through the encoder go <bos>, passage and memory; through the decoder <bos>, memory, <restate> and passage.
-    tokens = schedule.batch * (2 * compressor.window + 2 * compressor.slots + 2)
+    tokens = sum(2 * length + 2 * (length // compressor.ratio) + 2 for length in lengths) * schedule.batch
     return fit(name, compressor, loss_of, schedule, tokens)
 
 

@@ -32,7 +32,7 @@ def block(
 def as_claims(sample: Sample, measure: str = "token_f1", variant: str = "normal") -> ClaimsSpec:
     """The specification of the analysis room that takes the same observations and draws."""
     return ClaimsSpec(
-        c1=EncoderEntropy(measure=measure),  # type: ignore[arg-type]  # validated by pydantic
+        c1=EncoderEntropy(measure=measure),
         c2=DecoderEntropy(measure=measure),
         also_measures=(),
         draws=sample.draws,

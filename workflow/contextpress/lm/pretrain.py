@@ -57,7 +57,9 @@ def warm_up(model: PreTrainedModel, spec: CopyWarmup, ordinary: Tensor, bos: int
         rows, labels = copy_rows(ordinary[draws], lengths, bos, restate)
         return next_token_loss(model, rows.to(device), labels.to(device))
 
-    return fit("copy warm-up", model, loss_of, spec.schedule, spec.schedule.batch * (spec.row + 1))
+    return fit(
+        "copy warm-up", model, loss_of, spec.schedule, spec.schedule.steps * spec.schedule.batch * (spec.row + 1)
+    )
 
 
 def pretrain(
@@ -75,10 +77,9 @@ def pretrain(
             order = torch.cat([order, torch.randperm(len(windows), generator=generator)])
         chosen, order = order[:batch], order[batch:]
         text = windows[chosen].long()
-        strides = torch.tensor(spec.strides)[torch.randint(len(spec.strides), (restated,), generator=generator)]
-        shown = draw_lengths(restated, spec.row // (max(spec.strides) + 1), generator)
-        parts = [restate_rows(text[:restated], shown, strides, bos, restate), plain_rows(text[restated:], bos)]
+        lengths = draw_lengths(restated, spec.row // 2, generator)
+        parts = [restate_rows(text[:restated], lengths, bos, restate), plain_rows(text[restated:], bos)]
         rows, labels = (torch.cat(part) for part in zip(*parts, strict=True))
         return next_token_loss(model, rows.to(device), labels.to(device))
 
-    return fit(name, model, loss_of, spec.schedule, batch * (spec.row + 1))
+    return fit(name, model, loss_of, spec.schedule, spec.schedule.steps * batch * (spec.row + 1))

@@ -31,33 +31,29 @@ def copy_rows(x: Tensor, lengths: Tensor, bos: int, restate: int) -> tuple[Tenso
     return rows, rows.masked_fill(first, IGNORED)
 
 
-def restate_rows(x: Tensor, shown: Tensor, strides: Tensor, bos: int, restate: int) -> tuple[Tensor, Tensor]:
-    """Rows that show the beginning of a text, whole or thinned, and then the text: input and label rows, [rows, n + 2].
+def restate_rows(x: Tensor, lengths: Tensor, bos: int, restate: int) -> tuple[Tensor, Tensor]:
+    """Rows that show the beginning of a text twice and go on: input and label rows, [rows, n + 2] each.
 
-        stride 1    <bos> x_1 x_2 x_3 ... x_k <restate> x_1 x_2 ... x_k x_k+1 ...
-        stride 2    <bos> x_2 x_4 x_6 ... x_k <restate> x_1 x_2 ... x_k x_k+1 ...
+        <bos> x_1 ... x_k <restate> x_1 ... x_k x_k+1 ...      as long as the row is
 
-    A thinned text is what memory is: fewer vectors than tokens, in the order of the text. What is thinned is no
-    language, so it carries no labels; all else does.
+    Such a row teaches language where it is new and copying where it is not.
 
     Args:
         x: token ids, [rows, n].
-        shown: tokens shown before <restate>, [rows]; shown x (stride + 1) is at most n.
-        strides: every how many tokens one is shown, [rows].
+        lengths: k of each row, [rows], at most n / 2.
         bos: id of <bos>.
         restate: id of <restate>.
     """
-    k, stride = shown.unsqueeze(1), strides.unsqueeze(1)
+    k = lengths.unsqueeze(1)
     place = torch.arange(x.shape[1] + 1).expand(len(x), -1)
-    source = torch.where(place < k, (place + 1) * stride - 1, place - k - 1)
+    source = torch.where(place < k, place, place - k - 1)
     marks = x.new_full((len(x), 1), restate)
     body = torch.cat([x, marks], dim=1).gather(1, torch.where(place == k, x.shape[1], source))
     rows = torch.cat([x.new_full((len(x), 1), bos), body], dim=1)
     labels = rows.clone()
     labels[:, 0] = IGNORED
     labels.scatter_(1, k + 1, IGNORED)  # that a <restate> follows cannot be known
-    thinned = (torch.arange(rows.shape[1]) <= k) & (stride > 1)
-    return rows, labels.masked_fill(thinned, IGNORED)
+    return rows, labels
 
 
 def plain_rows(x: Tensor, bos: int) -> tuple[Tensor, Tensor]:

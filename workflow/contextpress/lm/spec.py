@@ -30,11 +30,11 @@ class Shape(Spec):
 class CopyWarmup(Spec):
     """First stage of pretraining: copy uniform random ids, [<bos>, x, <restate>, x, ..]. It holds no language.
 
-    Without it a small frozen decoder never learned to read memory vectors within the budget of this study.
+    Without a taught skill of copying, a small frozen decoder never learned to read memory within this study's budget.
     """
 
     schedule: Schedule = Field(
-        Schedule(steps=140, batch=64, learning_rate=3e-3), description="the copying is solved at a loss below 0.05"
+        Schedule(steps=140, batch=64, learning_rate=5e-3), description="optimisation of the warm-up"
     )
     row: Whole = Field(64, gt=7, description="tokens per row, <bos> not counted; texts of 4 to row / 2 are repeated")
 
@@ -43,16 +43,17 @@ class Pretraining(Spec):
     """Second stage: next-token prediction on the mixture, a share of the rows being restate rows."""
 
     schedule: Schedule = Field(
-        Schedule(steps=700, batch=44, learning_rate=3e-3), description="optimisation of the language model"
+        Schedule(steps=300, batch=44, learning_rate=5e-3),
+        description="optimisation of the language model; 300 steps of 4,268 tokens are a little more than one pass",
     )
     row: Whole = Field(96, gt=7, description="tokens per row, <bos> not counted")
     restate_share: Number = Field(
-        0.3,
+        0.5,
         ge=0,
         le=1,
-        description="share of rows whose first 4 to row / 2 tokens are shown twice, to keep the skill of copying",
+        description="share of rows whose first 4 to row / 2 tokens are shown twice. At 0.3 copying was still poor after "
+        "500 steps (loss 1.6), at 0.5 it was solved after 300 (0.2)",
     )
-    strides: tuple[Whole, ...] = (1, 2, 4)
 
 
 class WarmupSpec(Spec):

@@ -25,9 +25,11 @@ def fit(
     module: nn.Module,
     loss_of: Callable[[int], Tensor],
     schedule: Schedule,
-    tokens_per_step: int,
+    tokens: int,
 ) -> History:
     """Minimise ``loss_of(step)`` over the parameters of ``module`` that require a gradient.
+
+    ``tokens`` is how many go through the model in all steps together, for the speed that is shown.
 
     Losses stay on the device and are read once every few seconds, when a line is printed: reading one at each step
     would make the processor wait for the accelerator.
@@ -54,9 +56,9 @@ def fit(
         losses[step] = loss.detach()
         now = time.perf_counter()
         if now - shown > SECONDS_BETWEEN_LINES or step + 1 == schedule.steps:
-            _show(name, losses[: step + 1], schedule.steps, tokens_per_step, now - started)
+            _show(name, losses[: step + 1], schedule.steps, tokens, now - started)
             shown = now
-    return History(losses.tolist(), time.perf_counter() - started, schedule.steps * tokens_per_step)
+    return History(losses.tolist(), time.perf_counter() - started, tokens)
 
 
 def rate_at(step: int, schedule: Schedule) -> float:
@@ -88,7 +90,7 @@ def _optimisers(module: nn.Module, schedule: Schedule) -> list[torch.optim.Optim
     return made
 
 
-def _show(name: str, losses: Tensor, steps: int, tokens_per_step: int, seconds: float) -> None:
+def _show(name: str, losses: Tensor, steps: int, tokens: int, seconds: float) -> None:
     done = len(losses)
     wrong = torch.nonzero(~torch.isfinite(losses))
     if len(wrong):
@@ -97,7 +99,7 @@ def _show(name: str, losses: Tensor, steps: int, tokens_per_step: int, seconds: 
     width = 24
     bar = "#" * (width * done // steps)
     left = seconds / done * (steps - done)
-    line = f"{name} [{bar:<{width}}] {done}/{steps} loss {recent:.3f} {done * tokens_per_step / seconds:,.0f} tokens/s"
+    line = f"{name} [{bar:<{width}}] {done}/{steps} loss {recent:.3f} {tokens * done / steps / seconds:,.0f} tokens/s"
     if sys.stderr.isatty():
         sys.stderr.write(f"\r{line} ETA {left:.0f} s " + ("\n" if done == steps else ""))
     else:

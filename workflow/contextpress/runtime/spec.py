@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from contextpress.runtime.errors import UserError
+
+TAG = "kind"  # the key that tells the members of a union apart
+UNKNOWN = "unknown_key"
+LONGEST = 80  # characters of a value that a message shows
 
 
 def _refuse_bool(value: object) -> object:
@@ -30,6 +36,16 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_known(cls, values: Any) -> Any:  # noqa: ANN401 - whatever a config holds
+        # Before pydantic's own check, whose message does not say what the keys are.
+        if isinstance(values, Mapping):
+            unknown = [str(key) for key in values if key not in cls.model_fields]
+            if unknown:
+                raise PydanticCustomError(UNKNOWN, "{known}", {"key": unknown[0], "known": ", ".join(cls.model_fields)})
+        return values
+
     @classmethod
     def read(cls, values: Mapping[str, Any], where: str = "") -> Self:
         """Validate ``values``.
@@ -40,27 +56,61 @@ class Spec(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise UserError(describe(error, where)) from None
+            raise UserError(describe(error, values, where)) from None
 
     def line(self) -> str:
         """The spec as one line of JSON, keys in the order of declaration."""
         return self.model_dump_json()
 
 
-def describe(error: ValidationError, where: str = "") -> str:
-    """The first problem of a validation error as one line: key, value, what is allowed."""
-    problem = error.errors(include_url=False)[0]
-    path = ""
-    for part in problem["loc"]:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-    key = ".".join(part for part in (where, path) if part) or "config"
-    message = problem["msg"].removeprefix("Value error, ")
-    more = error.error_count() - 1
+def describe(error: ValidationError, values: Mapping[str, Any], where: str = "") -> str:
+    """The first problem of a validation error of ``values`` as one line: key, value, what is allowed."""
+    problems = [problem for problem in error.errors(include_url=False) if not _follows(problem)]
+    problem = problems[0]
+    kind, context = problem["type"], problem.get("ctx", {})
+    key = ".".join(part for part in (where, _key(problem["loc"], values)) if part)
+    value, message = problem["input"], problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    more = len(problems) - 1
     tail = f" (and {more} more)" if more else ""
-    if problem["type"] == "extra_forbidden":
-        return f"config key {key} is not known; see config/README.md for the keys{tail}"
-    if problem["type"] == "missing":
+    if kind == UNKNOWN:
+        unknown = f"{key}.{context['key']}" if key else context["key"]
+        return f"config key {unknown} is not known; known here: {context['known']}{tail}"
+    if kind == "missing":
         return f"config key {key} is missing{tail}"
-    value = repr(problem["input"])
-    shown = value if len(value) <= 80 else value[:77] + "..."
-    return f"config key {key} is {shown}: {message[0].lower() + message[1:]}{tail}"
+    if kind == "union_tag_not_found":
+        return f"config key {key}.{TAG} is missing{tail}"
+    if kind == "union_tag_invalid":
+        key, value, message = f"{key}.{TAG}", context["tag"], f"should be one of {context['expected_tags']}"
+    elif kind in ("model_type", "model_attributes_type"):
+        message = "a section with keys of its own is wanted"
+    elif kind == "tuple_type":
+        message = "a list is wanted"
+    elif kind == "too_short":
+        message = f"a list of at least {context['min_length']} is wanted"
+    elif _holds_mappings(value):
+        # A rule between keys: its message names them, and the whole section would bury it.
+        return f"config key {key}: {message}{tail}" if key else f"config: {message}{tail}"
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    shown = shown if len(shown) <= LONGEST else shown[: LONGEST - 3] + "..."
+    return f"config key {key or 'config'} is {shown}: {message[0].lower() + message[1:]}{tail}"
+
+
+def _follows(problem: ErrorDetails) -> bool:
+    """Whether a list is called too short only because its entries are wrong: pydantic counts the right ones."""
+    return problem["type"] == "too_short" and len(problem["input"]) >= problem["ctx"]["min_length"]
+
+
+def _key(steps: tuple[int | str, ...], values: object) -> str:
+    """The dotted path of a place in ``values``."""
+    path, here = "", values
+    for step in steps:
+        keys = here if isinstance(here, Mapping) else {}
+        if step not in keys and step == keys.get(TAG):
+            continue  # pydantic counts the choice of a union's member as a step
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+        here = here[step] if isinstance(here, list | tuple) and isinstance(step, int) else keys.get(step)
+    return path
+
+
+def _holds_mappings(value: object) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(map(_holds_mappings, value)))
