@@ -13,7 +13,12 @@ reproduce: $(INSTALLED)
 	@echo "report:  $(BIN)/snakemake --report results/default/report.zip"
 
 test: $(INSTALLED)
-	PATH="$(CURDIR)/$(BIN):$$PATH" workflow/check.sh
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+	PATH="$(CURDIR)/$(BIN):$$PATH" pytest --numprocesses 2 --dist loadfile
 
 $(INSTALLED): envs/requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

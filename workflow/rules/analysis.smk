@@ -13,6 +13,8 @@ rule observations:
         f"{RESULTS}/logs/analysis/observations.log",
     benchmark:
         f"{RESULTS}/benchmarks/analysis/observations.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(PLAN.observations),
     shell:
@@ -39,6 +41,8 @@ rule claims:
         f"{RESULTS}/logs/analysis/claims.log",
     benchmark:
         f"{RESULTS}/benchmarks/analysis/claims.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(lambda: PLAN.study.analysis.claims),
     shell:

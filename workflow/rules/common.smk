@@ -5,23 +5,38 @@ from pathlib import Path
 # A checkout runs its own package, whatever is installed: here, and in the jobs.
 PACKAGE_ROOT = str(Path(workflow.basedir) / "workflow")
 sys.path.insert(0, PACKAGE_ROOT)
-if os.environ.get("PYTHONPATH", "").split(os.pathsep)[0] != PACKAGE_ROOT:
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [PACKAGE_ROOT, os.environ.get("PYTHONPATH")]))
+if os.getenv("PYTHONPATH", "").split(os.pathsep)[0] != PACKAGE_ROOT:
+    os.environ.update(
+        PYTHONPATH=os.pathsep.join(
+            filter(None, [PACKAGE_ROOT, os.getenv("PYTHONPATH")])
+        )
+    )
 
 from contextpress.plan import Plan
 from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError
 
-try:
-    PLAN = Plan(config)
-    for name in PLAN.domains:
-        PLAN.files(name)
-except UserError as error:
-    # Not a WorkflowError: Snakemake would put its own lines, with places in this file, around ours.
-    raise SystemExit(f"contextpress: {error}") from None
 
+
+def checked_plan():
+    """The plan, or an end in one line. A WorkflowError would come with lines and places of Snakemake's own."""
+    try:
+        plan = Plan(config)
+        # Asked for by the rules' functions as well, where an error is told less plainly.
+        for domain in plan.domains:
+            plan.files(domain)
+        for model in plan.models.values():
+            if model.config.pretrain:
+                plan.mixture(model.config.pretrain)
+    except UserError as error:
+        raise SystemExit(f"contextpress: {error}") from None
+    return plan
+
+
+PLAN = checked_plan()
 RESULTS = f"results/{PLAN.study.study}"
 LOCK = "envs/requirements.lock"
+ENVIRONMENT = f"{workflow.basedir}/envs/contextpress.yaml"
 
 
 wildcard_constraints:
@@ -35,8 +50,12 @@ wildcard_constraints:
 
 def code_of(room):
     """The files of the package that a room's steps depend on, as inputs: judged by content, so that a touched file
-    reruns nothing and an edit reruns what imports it. Relative, so that results hold wherever the project lies."""
-    return [os.path.relpath(path) for path in closure(f"contextpress.{room}.steps", "contextpress.cli")]
+    reruns nothing and an edit reruns what imports it. Relative, so that results hold wherever the project lies.
+    """
+    return [
+        os.path.relpath(path)
+        for path in closure(f"contextpress.{room}.steps", "contextpress.cli")
+    ]
 
 
 def spec_of(make, *wildcard):
@@ -52,3 +71,45 @@ def folder_of(name):
         return str(Path(path).parent)
 
     return folder
+
+
+PRETRAINED = [name for name, model in PLAN.models.items() if model.config.pretrain]
+LOADED = [name for name in PLAN.models if name not in PRETRAINED]
+
+
+def lm_weights(name):
+    return f"{RESULTS}/lm/{name}/model.safetensors"
+
+
+def lm_history(name):
+    return f"{RESULTS}/lm/{name}/history.parquet"
+
+
+def start_of_model(name):
+    model = PLAN.models[name]
+    return f"{RESULTS}/lm/warmup-{model.config.shape}-s{model.seed}/model.safetensors"
+
+
+def encoder_weights(wildcards):
+    return lm_weights(PLAN.jobs[wildcards.compressor].encoder.name)
+
+
+def decoder_weights(wildcards):
+    return lm_weights(PLAN.jobs[wildcards.compressor].decoder.name)
+
+
+def drawn(name):
+    """The outputs of a figure's rule. The report shows the vector drawing under its own caption."""
+    path = f"{RESULTS}/figures/{name}"
+    caption = f"{path}.rst"
+    return {
+        "pdf": f"{path}.pdf",
+        "svg": report(
+            f"{path}.svg",
+            caption=Path(caption).absolute(),
+            category="Figures",
+            labels={"figure": name.replace("_", " ")},
+        ),
+        "png": f"{path}.png",
+        "caption": caption,
+    }

@@ -1,11 +1,3 @@
-def encoder_weights(wildcards):
-    return lm_weights(PLAN.jobs[wildcards.compressor].encoder.name)
-
-
-def decoder_weights(wildcards):
-    return lm_weights(PLAN.jobs[wildcards.compressor].decoder.name)
-
-
 rule compressor:
     """One compressor: a pair of language models, a read-out and a ratio, trained to restate passages."""
     input:
@@ -26,6 +18,8 @@ rule compressor:
         f"{RESULTS}/logs/compressors/{{compressor}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/compressors/{{compressor}}.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(PLAN.compressor, "compressor"),
         encoder=folder_of("encoder"),

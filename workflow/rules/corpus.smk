@@ -9,6 +9,8 @@ rule harvest:
         f"{RESULTS}/logs/corpus/harvest.log",
     benchmark:
         f"{RESULTS}/benchmarks/corpus/harvest.jsonl"
+    conda:
+        ENVIRONMENT
     threads: 4
     params:
         spec=spec_of(lambda: PLAN.harvest),
@@ -21,7 +23,9 @@ rule domain:
     """The documents of one domain: read, generated, or taken from the harvest."""
     input:
         code=code_of("corpus"),
-        harvest=lambda wildcards: rules.harvest.output if PLAN.is_embedded(wildcards.domain) else [],
+        harvest=lambda wildcards: (
+            rules.harvest.output if PLAN.is_embedded(wildcards.domain) else []
+        ),
         files=lambda wildcards: PLAN.files(wildcards.domain),
     output:
         f"{RESULTS}/corpus/{{domain}}.parquet",
@@ -29,9 +33,13 @@ rule domain:
         f"{RESULTS}/logs/corpus/{{domain}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/corpus/{{domain}}.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(PLAN.domain, "domain"),
-        harvest=lambda wildcards, input: f"--harvest {input.harvest}" if input.harvest else "",
+        harvest=lambda wildcards, input: (
+            f"--harvest {input.harvest}" if input.harvest else ""
+        ),
     shell:
         "contextpress corpus domain --spec {params.spec:q} {params.harvest} --output {output:q} &> {log:q}"
 
@@ -47,5 +55,7 @@ rule manifest:
         f"{RESULTS}/logs/corpus/manifest.log",
     benchmark:
         f"{RESULTS}/benchmarks/corpus/manifest.jsonl"
+    conda:
+        ENVIRONMENT
     shell:
         "contextpress corpus manifest --documents {input.documents:q} --output {output:q} &> {log:q}"

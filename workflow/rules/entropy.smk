@@ -15,6 +15,8 @@ rule score:
         f"{RESULTS}/logs/entropy/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/entropy/{{model}}.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(PLAN.score, "model"),
         model=folder_of("weights"),
@@ -38,6 +40,8 @@ rule model_free:
         f"{RESULTS}/logs/entropy/model_free.log",
     benchmark:
         f"{RESULTS}/benchmarks/entropy/model_free.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         tokenizer=folder_of("tokenizer"),
     shell:
@@ -58,9 +62,13 @@ rule gap:
         f"{RESULTS}/logs/entropy/gap.log",
     benchmark:
         f"{RESULTS}/benchmarks/entropy/gap.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(PLAN.gap),
-        models=lambda wildcards, input: [str(Path(path).parent) for path in input.weights],
+        models=lambda wildcards, input: [
+            str(Path(path).parent) for path in input.weights
+        ],
         tokenizer=folder_of("tokenizer"),
     shell:
         "contextpress entropy gap --spec {params.spec:q} --models {params.models:q}"

@@ -1,17 +1,11 @@
-FIGURES = ["encoder_entropy", "quality_by_bucket", "decoder_entropy", "grid", "ladder", "learning_curves"]
-
-
-def drawn(name):
-    return {kind: f"{RESULTS}/figures/{name}.{kind}" for kind in ("pdf", "svg", "png")} | {
-        "caption": f"{RESULTS}/figures/{name}.rst"
-    }
-
-
-def for_report(name, category):
-    """The SVG goes into the report, under its caption."""
-    return report(
-        f"{RESULTS}/figures/{name}.svg", caption=f"../../{RESULTS}/figures/{name}.rst", category=category
-    )
+FIGURES = [
+    "encoder_entropy",
+    "quality_by_bucket",
+    "decoder_entropy",
+    "grid",
+    "ladder",
+    "learning_curves",
+]
 
 
 rule quality_by_bucket:
@@ -25,6 +19,8 @@ rule quality_by_bucket:
         f"{RESULTS}/logs/figures/quality_by_bucket.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/quality_by_bucket.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(PLAN.measure_figure),
     shell:
@@ -44,6 +40,8 @@ rule encoder_entropy:
         f"{RESULTS}/logs/figures/encoder_entropy.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/encoder_entropy.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(PLAN.claim_figure),
     shell:
@@ -64,6 +62,8 @@ rule decoder_entropy:
         f"{RESULTS}/logs/figures/decoder_entropy.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/decoder_entropy.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(PLAN.claim_figure),
     shell:
@@ -84,6 +84,8 @@ rule grid:
         f"{RESULTS}/logs/figures/grid.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/grid.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(PLAN.claim_figure),
     shell:
@@ -103,6 +105,8 @@ rule ladder:
         f"{RESULTS}/logs/figures/ladder.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/ladder.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(PLAN.measure_figure),
     shell:
@@ -122,6 +126,8 @@ rule learning_curves:
         f"{RESULTS}/logs/figures/learning_curves.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/learning_curves.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(PLAN.learning_figure),
     shell:
@@ -133,7 +139,11 @@ rule learning_curves:
 rule figures:
     """Named target: all figures."""
     input:
-        expand(f"{RESULTS}/figures/{{name}}.{{kind}}", name=FIGURES, kind=["pdf", "svg", "png"]),
+        expand(
+            f"{RESULTS}/figures/{{name}}.{{kind}}",
+            name=FIGURES,
+            kind=["pdf", "svg", "png"],
+        ),
 
 
 rule summary:
@@ -145,17 +155,31 @@ rule summary:
         figures=expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURES),
         captions=expand(f"{RESULTS}/figures/{{name}}.rst", name=FIGURES),
         records=[
-            *sorted({str(Path(start_of_model(name)).parent / "record.json") for name in PRETRAINED}),
-            *(str(Path(lm_weights(name)).parent / "record.json") for name in PLAN.models),
+            *sorted(
+                {
+                    str(Path(start_of_model(name)).parent / "record.json")
+                    for name in PRETRAINED
+                }
+            ),
+            *(
+                str(Path(lm_weights(name)).parent / "record.json")
+                for name in PLAN.models
+            ),
             *expand(rules.compressor.output.record, compressor=PLAN.jobs),
             *expand(rules.reconstruct.output.record, compressor=PLAN.jobs),
         ],
     output:
-        report(f"{RESULTS}/summary.md", caption="../report/summary.rst", category="Summary"),
+        report(
+            f"{RESULTS}/summary.md",
+            caption="../report/summary.rst",
+            category="Summary",
+        ),
     log:
         f"{RESULTS}/logs/report/summary.log",
     benchmark:
         f"{RESULTS}/benchmarks/report/summary.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(PLAN.summary),
     shell:

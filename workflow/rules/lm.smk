@@ -1,15 +1,3 @@
-PRETRAINED = [name for name, model in PLAN.models.items() if model.config.pretrain]
-LOADED = [name for name in PLAN.models if name not in PRETRAINED]
-
-
-def lm_weights(name):
-    return f"{RESULTS}/lm/{name}/model.safetensors"
-
-
-def lm_history(name):
-    return f"{RESULTS}/lm/{name}/history.parquet"
-
-
 rule warmup:
     """Teach a new model to copy random ids: the common start of all models of a shape and seed."""
     input:
@@ -25,6 +13,8 @@ rule warmup:
         f"{RESULTS}/logs/lm/warmup-{{shape}}-s{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/lm/warmup-{{shape}}-s{{seed}}.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=lambda wildcards: PLAN.warmup(wildcards.shape, int(wildcards.seed)).line(),
         tokenizer=folder_of("tokenizer"),
@@ -34,18 +24,16 @@ rule warmup:
         " --output {params.folder:q} --record {output.record:q} &> {log:q}"
 
 
-def start_of_model(name):
-    model = PLAN.models[name]
-    return f"{RESULTS}/lm/warmup-{model.config.shape}-s{model.seed}/model.safetensors"
-
-
 rule pretrain:
     """One language model from scratch, on its mixture."""
     input:
         code=code_of("lm"),
         lock=LOCK,
         start=lambda wildcards: start_of_model(wildcards.model),
-        rows=lambda wildcards: expand(rules.mixture.output.rows, mixture=PLAN.models[wildcards.model].config.pretrain),
+        rows=lambda wildcards: expand(
+            rules.mixture.output.rows,
+            mixture=PLAN.models[wildcards.model].config.pretrain,
+        ),
         tokenizer=rules.tokenizer.output.tokenizer,
     output:
         weights=f"{RESULTS}/lm/{{model}}/model.safetensors",
@@ -58,6 +46,8 @@ rule pretrain:
         f"{RESULTS}/benchmarks/lm/{{model}}.jsonl"
     wildcard_constraints:
         model="|".join(PRETRAINED) or "(?!)",
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(PLAN.pretrain, "model"),
         start=folder_of("start"),
@@ -85,6 +75,8 @@ rule load:
         f"{RESULTS}/benchmarks/lm/{{model}}.jsonl"
     wildcard_constraints:
         model="|".join(LOADED) or "(?!)",
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(PLAN.load, "model"),
         tokenizer=folder_of("tokenizer"),

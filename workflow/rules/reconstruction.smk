@@ -15,6 +15,8 @@ rule reconstruct:
         f"{RESULTS}/logs/reconstructions/{{compressor}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/reconstructions/{{compressor}}.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(lambda: PLAN.study.reconstruction),
         compressor=folder_of("compressor"),

@@ -10,6 +10,8 @@ rule tokenizer:
         f"{RESULTS}/logs/tokens/tokenizer.log",
     benchmark:
         f"{RESULTS}/benchmarks/tokens/tokenizer.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(lambda: PLAN.study.tokens.tokenizer),
         folder=folder_of("tokenizer"),
@@ -30,6 +32,8 @@ rule encode:
         f"{RESULTS}/logs/tokens/encode-{{domain}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/tokens/encode-{{domain}}.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         tokenizer=folder_of("tokenizer"),
     shell:
@@ -50,6 +54,8 @@ rule passages:
         f"{RESULTS}/logs/tokens/passages.log",
     benchmark:
         f"{RESULTS}/benchmarks/tokens/passages.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(lambda: PLAN.study.tokens.passages),
         tokenizer=folder_of("tokenizer"),
@@ -62,7 +68,9 @@ rule mixture:
     """One of D1 .. D6: the rows that a model is pretrained on."""
     input:
         code=code_of("tokens"),
-        arrays=lambda wildcards: expand(rules.encode.output, domain=PLAN.mixture(wildcards.mixture).weights),
+        arrays=lambda wildcards: expand(
+            rules.encode.output, domain=PLAN.mixture(wildcards.mixture).weights
+        ),
     output:
         rows=f"{RESULTS}/tokens/mixtures/{{mixture}}.safetensors",
         manifest=f"{RESULTS}/tokens/mixtures/{{mixture}}.json",
@@ -70,6 +78,8 @@ rule mixture:
         f"{RESULTS}/logs/tokens/mixture-{{mixture}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/tokens/mixture-{{mixture}}.jsonl"
+    conda:
+        ENVIRONMENT
     params:
         spec=spec_of(PLAN.mixture, "mixture"),
     shell:

@@ -54,7 +54,7 @@ class Spec(BaseModel):
             UserError: naming the first offending key, its value and what is allowed.
         """
         try:
-            return cls.model_validate(dict(values))
+            return cls.model_validate(dict(values) if isinstance(values, Mapping) else values)
         except ValidationError as error:
             raise UserError(describe(error, values, where)) from None
 
