@@ -17,7 +17,6 @@ from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError
 
 
-
 def checked_plan():
     """The plan, or an end in one line. A WorkflowError would come with lines and places of Snakemake's own."""
     try:

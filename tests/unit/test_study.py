@@ -1,0 +1,216 @@
+"""The configuration: one source of truth, written out twice, and presets and specs that follow from it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import subprocess
+import sys
+import typing
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from contextpress import settings
+from contextpress.corpus.spec import Embedded, Markov
+from contextpress.plan import Plan
+from contextpress.runtime.errors import UserError
+from contextpress.runtime.spec import Spec
+from contextpress.study import Study
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+PRESETS = sorted((CONFIG / "presets").glob("*.yaml"))
+
+
+def merged(*files: Path) -> dict:
+    """Configs on top of each other, as Snakemake lays them: section by section, lists replaced."""
+    from snakemake.utils import update_config
+
+    config: dict = {}
+    for file in files:
+        update_config(config, yaml.safe_load(file.read_text(encoding="utf-8")))
+    return config
+
+
+# -- what is written out
+
+
+def test_the_default_config_is_the_model_written_out():
+    assert (CONFIG / "config.yaml").read_text(encoding="utf-8") == settings.default_config()
+
+
+def test_the_default_config_reads_back_as_the_defaults():
+    assert Study.read(yaml.safe_load(settings.default_config())) == Study() == Study.read({})
+
+
+def test_the_schema_is_the_model_written_out():
+    assert (CONFIG / "schema.json").read_text(encoding="utf-8") == settings.schema()
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_every_preset_is_a_valid_study_of_its_own_name(preset):
+    plan = Plan(merged(CONFIG / "config.yaml", preset))
+    assert plan.jobs
+    assert plan.models
+    assert plan.study.study == preset.stem
+    assert Plan(merged(preset)).study == plan.study  # config.yaml holds defaults only
+
+
+def test_there_is_a_smoke_preset():
+    assert "smoke" in [preset.stem for preset in PRESETS]
+
+
+# -- what is explained
+
+
+def reachable(annotation: object) -> set[type[Spec]]:
+    """All specs that a type mentions, and those of their fields."""
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        return {annotation}.union(*(reachable(kind) for kind in typing.get_type_hints(annotation).values()))
+    return set().union(*(reachable(part) for part in typing.get_args(annotation)))
+
+
+def one_value(annotation: object) -> bool:
+    return typing.get_origin(annotation) is typing.Literal and len(typing.get_args(annotation)) == 1
+
+
+def test_the_search_for_specs_reaches_deep():
+    names = {spec.__name__ for spec in reachable(Study)}
+    assert names >= {"Study", "Schedule", "Style", "Embedded", "LocalFiles", "Markov", "ModelConfig", "ClaimsSpec"}
+
+
+@pytest.mark.parametrize(
+    "spec", sorted(reachable(Study), key=lambda spec: spec.__name__), ids=lambda spec: spec.__name__
+)
+def test_every_key_is_explained(spec):
+    assert spec.__doc__
+    assert spec.__doc__ != BaseModel.__doc__
+    for name, field in spec.model_fields.items():
+        section = isinstance(field.annotation, type) and issubclass(field.annotation, Spec)
+        # A section is explained by its class, and a key that has but one value needs no advice.
+        assert field.description or section or one_value(field.annotation), f"{spec.__name__}.{name}"
+
+
+# -- what follows from it
+
+
+def every_spec(plan: Plan) -> list[Spec]:
+    pretrained = [name for name, model in plan.models.items() if model.config.pretrain]
+    return [
+        plan.study,
+        *([plan.harvest] if plan.harvest else []),
+        *(plan.domain(name) for name in plan.domains),
+        *(plan.mixture(plan.models[name].config.pretrain) for name in pretrained),
+        *(plan.warmup(plan.models[name].config.shape, plan.models[name].seed) for name in pretrained),
+        *(plan.pretrain(name) for name in pretrained),
+        *(plan.load(name) for name in plan.models if name not in pretrained),
+        *(plan.score(name) for name in plan.models),
+        plan.gap(),
+        *(plan.compressor(name) for name in plan.jobs),
+        *(plan.observations(), plan.measure_figure(), plan.claim_figure(), plan.learning_figure(), plan.summary()),
+    ]
+
+
+LOADED = {
+    "tokens": {"tokenizer": {"load": "some/model"}},
+    "lm": {"models": [{"name": "A", "load": "some/model"}, {"name": "B", "load": "some/model", "revision": "abc"}]},
+    "compressor": {"encoders": ["A"], "decoders": ["A", "B"]},
+}
+STUDIES = [{}, *(merged(preset) for preset in PRESETS), LOADED]
+
+
+@pytest.mark.parametrize("config", STUDIES, ids=["default", *(preset.stem for preset in PRESETS), "loaded"])
+def test_every_spec_survives_its_journey_to_a_command(config):
+    for spec in every_spec(Plan(config)):
+        line = spec.line()
+        assert "\n" not in line
+        assert type(spec).read(json.loads(line)) == spec
+
+
+def test_a_plan_leaves_the_config_as_it_was():
+    config = merged(CONFIG / "config.yaml")
+    before = copy.deepcopy(config)
+    every_spec(Plan(config))
+    assert config == before
+
+
+def test_encoder_and_decoder_never_share_weights():
+    for job in Plan({"seeds": [0, 1, 2, 7]}).jobs.values():
+        assert job.encoder.name != job.decoder.name
+        assert job.encoder.seed == job.seed
+
+
+def test_a_loaded_model_is_one_whatever_the_seeds():
+    assert set(Plan({"seeds": [0, 1, 2]} | LOADED).models) == {"A", "B"}
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        ({"figures": {"style": {"font_size": 9}}}, {"MeasureFigure", "ClaimFigure", "LearningCurvesFigure"}),
+        ({"compressor": {"schedule": {"steps": 9, "batch": 48, "learning_rate": 3e-3}}}, {"CompressorSpec"}),
+        ({"entropy": {"buckets": 3}}, {"ScoreSpec"}),
+        ({"analysis": {"memory_test": {"min_gain": 0.1}}}, {"ObservationsSpec"}),
+        ({"analysis": {"claims": {"alpha": 0.01}}}, set()),
+    ],
+)
+def test_a_change_reaches_only_the_specs_that_depend_on_it(change, changed):
+    before, after = (every_spec(Plan(config))[1:] for config in ({}, change))
+    assert {type(one).__name__ for one, other in zip(before, after, strict=True) if one != other} == changed
+
+
+def test_a_new_seed_leaves_the_jobs_of_the_others_alone():
+    one, two = Plan({"seeds": [0]}), Plan({"seeds": [0, 1]})
+    assert set(one.jobs) < set(two.jobs)
+    assert all(one.compressor(name).line() == two.compressor(name).line() for name in one.jobs)
+    assert all(one.pretrain(name).line() == two.pretrain(name).line() for name in one.models)
+
+
+def test_planning_imports_nothing_heavy():
+    code = "import sys, contextpress.plan, contextpress.runtime.closure; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "contextpress.plan" in loaded
+    assert set(loaded) & {"torch", "transformers", "pandas", "numpy", "pyarrow", "scipy", "matplotlib"} == set()
+
+
+# -- what is refused: the wording is tested with the workflow, in tests/workflow/test_bad_input.py
+
+
+def domains(*found: dict) -> dict:
+    return {"corpus": {"domains": list(found), "natural": [found[0]["name"]], "formal": [found[-1]["name"]]}}
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"studdy": "x"}, "config key studdy is not known; known here: study, seeds, corpus"),
+        ({"lm": {"warmup": {"rows": 3}}}, "config key lm.warmup.rows is not known; known here: schedule, row"),
+        ({"seeds": [True]}, "config key seeds[0] is true: a number is wanted"),
+        ({"seeds": [1, 1]}, "config key seeds is [1, 1]: the entries must differ"),
+        ({"seeds": [10_000]}, "config key seeds[0] is 10000: should be less than 10000"),
+        ({"compressor": {"ratios": [3]}}, "compressor.ratios has 3, which does not divide tokens.passages.window (32)"),
+        ({"compressor": {"encoders": ["D9"]}}, "compressor.encoders names 'D9', which is not a defined model"),
+        ({"corpus": {"formal": ["web"]}}, "corpus.formal names 'web', which is not a defined domain; defined: prose,"),
+        ({"study": "../x"}, 'config key study is "../x": string should match pattern'),
+        ({"lm": {"models": [{"name": "D1", "pretrain": "D1", "load": "x"}]}}, "config key lm.models[0]: model D1 must"),
+        (
+            domains({"name": "m", "kind": "markov", "words": 8, "entropy": 3.0}),
+            "config key corpus.domains[0]: entropy 3",
+        ),
+        (domains({"name": "m", "kind": "markov"}), "config key corpus.domains[0].entropy is missing"),
+    ],
+)
+def test_a_wrong_config_is_refused_in_one_line(config, says):
+    with pytest.raises(UserError, match=re.escape(says)) as told:
+        Plan(config)
+    assert "\n" not in str(told.value)
+    assert "{" not in str(told.value)  # a whole section would bury the message
+
+
+def test_domains_are_told_apart_by_kind():
+    plan = Plan(domains({"name": "prose", "kind": "embedded"}, {"name": "m", "kind": "markov", "entropy": 1.5}))
+    assert isinstance(plan.domains["prose"], Embedded)
+    assert isinstance(plan.domains["m"], Markov)

@@ -1,0 +1,188 @@
+"""What reruns after a change, and what does not: asked of Snakemake's job table after one run of the smoke study."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+import zipfile
+
+import pytest
+
+from tests.workflow.running import CORES, NOTHING, snakemake, would_run, write_yaml
+
+pytestmark = pytest.mark.workflow
+
+CORPUS = {"harvest", "domain", "manifest"}
+TOKENS = {"tokenizer", "encode", "passages", "mixture"}
+MODELS = {"warmup", "pretrain"}
+ENTROPY = {"score", "model_free", "gap"}
+FIGURES = {"quality_by_bucket", "encoder_entropy", "decoder_entropy", "grid", "ladder", "learning_curves"}
+TABLES = {"observations", "claims"}
+FROM_OBSERVATIONS = TABLES | FIGURES - {"learning_curves"} | {"summary"}
+FROM_COMPRESSORS = {"compressor", "reconstruct", "learning_curves"} | FROM_OBSERVATIONS
+
+
+def _add_comment(path):
+    path.write_text(path.read_text(encoding="utf-8") + "# a remark\n", encoding="utf-8")
+
+
+# -- what a run leaves
+
+
+def test_every_expected_file_exists(finished):
+    results = finished / "results/smoke"
+    wanted = ["summary.md", "corpus/manifest.json", "tables/observations.parquet", "tables/by_bucket.csv"]
+    wanted += [f"findings/c{n}.json" for n in (1, 2, 3)]
+    wanted += [f"figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "svg", "png")]
+    assert [name for name in wanted if not (results / name).is_file() or not (results / name).stat().st_size] == []
+
+
+@pytest.mark.parametrize("claim", ["c1", "c2", "c3"])
+def test_a_finding_says_effect_interval_p_value_size_and_verdict(finished, claim):
+    finding = json.loads((finished / f"results/smoke/findings/{claim}.json").read_text(encoding="utf-8"))
+    assert finding.keys() >= {"claim", "effect", "ci95", "p_value", "n", "verdict"}
+    assert finding["claim"].lower().startswith(claim)
+    low, high = finding["ci95"]
+    assert math.isfinite(finding["effect"])
+    assert low <= high
+    assert 0 <= finding["p_value"] <= 1
+    assert finding["n"] > 0
+
+
+def test_every_job_left_a_log_and_a_benchmark(finished):
+    results = finished / "results/smoke"
+    logs = {path.relative_to(results / "logs").with_suffix("") for path in results.glob("logs/**/*.log")}
+    costs = {path.relative_to(results / "benchmarks").with_suffix("") for path in results.glob("benchmarks/**/*.jsonl")}
+    assert logs == costs
+    assert len(logs) == sum(would_run(finished, None, "--forceall").values())
+
+
+def test_the_report_holds_the_summary_and_all_figures(finished, tmp_path):
+    done = snakemake(finished, "--report", tmp_path / "report.zip")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        names = [name.rpartition("/")[2] for name in archive.namelist()]
+    assert {"report.html", "summary.md", *(f"{name}.svg" for name in FIGURES)} <= set(names)
+
+
+# -- what reruns
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    started = time.perf_counter()
+    assert would_run(finished) == {}
+    seconds = time.perf_counter() - started
+    print(f"\ndry run of the finished smoke study: {seconds:.1f} s")  # noqa: T201
+    assert seconds < 20
+
+
+def test_a_real_second_run_changes_no_file(tree):
+    results = [path for path in (tree / "results").rglob("*") if path.is_file()]
+    before = {path: path.stat().st_mtime_ns for path in results}
+    done = snakemake(tree)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert NOTHING in done.stdout + done.stderr
+    assert {path: path.stat().st_mtime_ns for path in (tree / "results").rglob("*") if path.is_file()} == before
+
+
+def test_a_copy_in_another_place_has_nothing_to_do(tree):
+    assert would_run(tree) == {}
+
+
+def test_another_number_of_cores_reruns_nothing(finished):
+    assert would_run(finished, None, "--cores", str(CORES + 3)) == {}
+
+
+def test_touched_files_rerun_nothing(tree):
+    files = [path for part in ("results", "workflow", "envs", "config") for path in (tree / part).rglob("*")]
+    files.sort(key=lambda path: path.stat().st_mtime_ns)
+    now = time.time()
+    for number, path in enumerate(files):  # each input becomes newer than what was made of it
+        os.utime(path, (now - number, now - number))
+    assert would_run(tree) == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "reruns"),
+    [
+        ("figures/style.py", FIGURES | {"summary"}),
+        ("report/steps.py", {"summary"}),
+        ("analysis/verdicts.py", FROM_OBSERVATIONS),
+        ("reconstruction/greedy.py", {"reconstruct"} | FROM_OBSERVATIONS),
+        ("compressor/readouts.py", FROM_COMPRESSORS),
+        ("entropy/score.py", ENTROPY | FROM_OBSERVATIONS),
+        ("lm/pretrain.py", MODELS | ENTROPY | FROM_COMPRESSORS),
+        ("plan.py", set()),
+        ("study.py", set()),
+    ],
+)
+def test_a_comment_reruns_at_most_what_imports_the_module(tree, module, reruns):
+    path = tree / "workflow/contextpress" / module
+    assert path.is_file()
+    before = path.read_bytes()
+    _add_comment(path)
+    assert would_run(tree).keys() <= reruns
+    if reruns:
+        assert would_run(tree).keys() & reruns
+        path.write_bytes(before)
+        assert would_run(tree) == {}
+
+
+def test_an_edit_to_a_figure_redraws_the_figures_and_nothing_else(tree):
+    path = tree / "workflow/contextpress/figures/style.py"
+    path.write_text(path.read_text(encoding="utf-8") + "\nEDITED = True\n", encoding="utf-8")
+    assert would_run(tree) == dict.fromkeys(FIGURES | {"summary"}, 1)
+
+
+def test_a_figure_option_redraws_the_figures_and_nothing_else(finished, tmp_path):
+    overlay = write_yaml(tmp_path / "larger.yaml", {"figures": {"style": {"font_size": 9.5}}})
+    assert would_run(finished, overlay) == dict.fromkeys(FIGURES | {"summary"}, 1)
+
+
+def test_a_new_seed_trains_only_what_it_adds(finished, tmp_path):
+    # The decoder of seed s is model s XOR 1, so seeds 0 and 1 share both models of each: four new compressors.
+    jobs = would_run(finished, write_yaml(tmp_path / "one.yaml", {"seeds": [0, 1]}))
+    once = dict.fromkeys(TABLES | FIGURES | {"gap", "summary"}, 1)
+    assert jobs == {"compressor": 4, "reconstruct": 4} | once
+    # Seed 2 needs models 2 and 3: as many jobs as the first seed, and none of the first seed's again.
+    jobs = would_run(finished, write_yaml(tmp_path / "two.yaml", {"seeds": [0, 2]}))
+    assert jobs == {"warmup": 2, "pretrain": 4, "score": 4, "compressor": 4, "reconstruct": 4} | once
+
+
+def test_a_learning_rate_of_compressors_retrains_compressors_only(finished, tmp_path):
+    overlay = write_yaml(tmp_path / "faster.yaml", {"compressor": {"schedule": {"learning_rate": 0.002}}})
+    jobs = would_run(finished, overlay)
+    assert jobs["compressor"] == jobs["reconstruct"] == 4
+    assert jobs.keys() == FROM_COMPRESSORS
+
+
+def test_a_claim_option_retrains_nothing(finished, tmp_path):
+    overlay = write_yaml(tmp_path / "strict.yaml", {"analysis": {"claims": {"alpha": 0.01}}})
+    jobs = would_run(finished, overlay)
+    assert "claims" in jobs
+    assert jobs.keys() <= FROM_OBSERVATIONS - {"observations"}
+
+
+def test_a_new_lock_retrains_but_a_touched_one_does_not(tree):
+    lock = tree / "envs/requirements.lock"
+    lock.write_text(lock.read_text(encoding="utf-8") + "# newer\n", encoding="utf-8")
+    assert would_run(tree).keys() >= {"harvest", "warmup", "pretrain", "compressor"}
+
+
+def test_a_lost_file_is_made_again_with_what_follows_from_it(tree):
+    (tree / "results/smoke/findings/c2.json").unlink()
+    assert would_run(tree).keys() <= FROM_OBSERVATIONS - {"observations"}
+    assert "claims" in would_run(tree)
+
+
+# -- whose code runs
+
+
+def test_a_checkout_runs_its_own_package(tree):
+    command = tree / "workflow/contextpress/cli.py"
+    command.write_text("raise SystemExit('the package of this checkout')\n", encoding="utf-8")
+    done = snakemake(tree, "results/smoke/corpus/harvest.parquet")
+    assert done.returncode == 1
+    assert "the package of this checkout" in done.stdout + done.stderr
