@@ -28,4 +28,5 @@ rule all:
         f"{RESULTS}/summary.md",
         rules.figures.input,
         rules.claims.output,
-        f"{RESULTS}/corpus/manifest.json",
+        rules.manifest.output,
+        rules.perplexity.output,

@@ -1,6 +1,11 @@
 """Settings of all tests."""
 
+import os
+
 from hypothesis import settings
+
+# One thread a process, as in the workflow's jobs: several on a busy machine are slower than one by far.
+os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", RAYON_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
 
 # A busy machine is no reason to fail; examples are the same on every run.
 settings.register_profile("project", deadline=None, derandomize=True)

@@ -109,7 +109,7 @@ def test_mistakes_in_mixtures_are_told() -> None:
         ({"name": "m", "kind": "markov", "entropy": 0}, "greater than 0"),
         ({"name": "m", "kind": "markov", "entropy": True}, "not true or false"),
         ({"name": "m", "kind": "wiki"}, "kind"),
-        ({"name": "m", "kind": "files", "path": "a", "seed": 1}, "Extra inputs"),
+        ({"name": "m", "kind": "files", "path": "a", "seed": 1}, "unknown_key"),
     ],
 )
 def test_mistakes_in_domains_are_told(values: dict, message: str) -> None:

@@ -9,6 +9,10 @@ import pytest
 import torch
 
 from contextpress.entropy.score import buckets, divergence, score_tokens, unigram_entropy, zlib_bits_per_byte
+from contextpress.entropy.scores import PASSAGE_SCORES
+from contextpress.entropy.steps import perplexity
+from contextpress.runtime.tables import write_table
+from contextpress.tokens.passages import PASSAGES
 from tests.unit.models import VOCABULARY, tiny
 
 BOS = 0
@@ -72,3 +76,39 @@ def test_buckets_are_quantiles_of_the_reference():
     found = buckets(pd.Series([-5.0, 0.0, 30.0, 99.0, 1e9]), reference, 5)
     assert found.tolist() == [0, 0, 1, 4, 4]
     assert np.bincount(buckets(reference, reference, 5)).tolist() == [20] * 5
+
+
+def test_perplexity_is_of_the_test_passages_of_each_domain(tmp_path):
+    passages = pd.DataFrame(
+        {
+            "passage_id": list("abcd"),
+            "document_id": "d",
+            "domain": ["x", "x", "y", "x"],
+            "source": "s",
+            "split": ["test", "test", "test", "validation"],
+            "variant": "normal",
+            "start": 0,
+            "text": "t",
+            "token_ids": [[1, 2]] * 4,
+            "bytes": 1,
+            "entropy_rate": None,
+        }
+    )
+    scores = pd.DataFrame(
+        {
+            "passage_id": list("abcd"),
+            "model": "m",
+            "nll": [1.0, 2.0, 0.5, 9.0],
+            "bits_per_byte": [2.0, 4.0, 1.0, 9.0],
+            "predictive_entropy": 1.0,
+            "top1": 0.5,
+            "bucket": 0,
+        }
+    )
+    write_table(tmp_path / "p.parquet", passages, PASSAGES)
+    write_table(tmp_path / "s.parquet", scores, PASSAGE_SCORES)
+    perplexity(passages=tmp_path / "p.parquet", scores=[tmp_path / "s.parquet"], output=tmp_path / "o.csv")
+    found = pd.read_csv(tmp_path / "o.csv").set_index("domain")
+    assert found["passages"].to_dict() == {"x": 2, "y": 1}
+    assert found["perplexity"].to_dict() == pytest.approx({"x": math.exp(1.5), "y": math.exp(0.5)}, rel=1e-5)
+    assert found["bits_per_byte"].to_dict() == {"x": 3.0, "y": 1.0}

@@ -119,7 +119,7 @@ def test_unknown_measure_is_refused_in_one_line(study, tmp_path, capsys):
     paths = [part for kind in KINDS for part in (f"--{kind}", str(tmp_path / kind))]
     options = ["--spec", line, "--observations", str(study / "observations.parquet"), *paths]
     assert main(["figures", "ladder", *options]) == 2
-    assert "measure is 'f1'" in capsys.readouterr().err
+    assert 'measure is "f1"' in capsys.readouterr().err
 
 
 def curve_files(folder: Path, count: int, steps: int = 120) -> list[str]:

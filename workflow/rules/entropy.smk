@@ -27,6 +27,25 @@ rule score:
         " --output {output.passages:q} --tokens-output {output.tokens:q} &> {log:q}"
 
 
+rule perplexity:
+    """How well each model predicts each domain."""
+    input:
+        code=code_of("entropy"),
+        passages=rules.passages.output.passages,
+        scores=expand(rules.score.output.passages, model=PLAN.models),
+    output:
+        f"{RESULTS}/tables/perplexity.csv",
+    log:
+        f"{RESULTS}/logs/entropy/perplexity.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/entropy/perplexity.jsonl"
+    conda:
+        ENVIRONMENT
+    shell:
+        "contextpress entropy perplexity --passages {input.passages:q} --scores {input.scores:q}"
+        " --output {output:q} &> {log:q}"
+
+
 rule model_free:
     """How surprising each passage is to unigram counts and to zlib."""
     input:

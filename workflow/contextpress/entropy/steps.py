@@ -20,6 +20,7 @@ from contextpress.entropy.scores import GAP, MODEL_FREE, PASSAGE_SCORES, TOKEN_S
 from contextpress.entropy.spec import GapSpec, ScoreSpec
 from contextpress.lm.folder import load_model
 from contextpress.runtime.device import prepare
+from contextpress.runtime.files import write_text
 from contextpress.runtime.tables import read_table, write_table
 from contextpress.tokens.arrays import load_arrays
 from contextpress.tokens.passages import PASSAGES
@@ -61,6 +62,16 @@ def score(
     analysed = (frame["split"] == "test") & (frame["variant"] == "normal")
     table["bucket"] = buckets(table["nll"], table.loc[analysed, "nll"], spec.buckets)
     write_table(output, table, PASSAGE_SCORES)
+
+
+def perplexity(*, passages: Path, scores: list[Path], output: Path) -> None:
+    """Write how well each model predicts the test passages of each domain."""
+    frame = read_table(passages, PASSAGES, ["passage_id", "domain", "split"])
+    parts = [read_table(path, PASSAGE_SCORES).merge(frame[frame["split"] == "test"]) for path in scores]
+    grouped = pd.concat(parts).groupby(["model", "domain"])
+    table = grouped.agg(passages=("nll", "size"), nll=("nll", "mean"), bits_per_byte=("bits_per_byte", "mean"))
+    table.insert(2, "perplexity", np.exp(table["nll"]))
+    write_text(output, table.reset_index().to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def model_free(*, passages: list[Path], arrays: list[Path], tokenizer: Path, output: Path) -> None:

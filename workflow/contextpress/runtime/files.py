@@ -20,9 +20,16 @@ def replacing(path: Path) -> Iterator[Path]:
         yield draft
         with draft.open("rb") as handle:
             os.fsync(handle.fileno())
+        draft.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def write_text(path: Path, text: str) -> None:
