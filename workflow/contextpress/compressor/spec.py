@@ -34,10 +34,10 @@ class Architecture(Spec):
 
 
 class Curriculum(Spec):
-    """Shorter passages first: a frozen decoder finds out how to read memory sooner on few vectors, and at less cost.
+    """Shorter passages first: a frozen decoder finds out how to read memory on few vectors sooner than on many.
 
-    On held-out prose at ratio 2, small batches and this curriculum reached in equal time what twice the steps on
-    whole passages did.
+    In one trial of 200 steps on equal tokens (ratio 2, four domains) held-out prose came to 0.37 accuracy, without
+    the curriculum to 0.34.
     """
 
     quarter: Number = Field(0.4, ge=0, lt=1, description="share of the steps on a quarter of the window")

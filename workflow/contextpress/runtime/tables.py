@@ -23,7 +23,7 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
         raise UserError(f"table {path}: columns missing {sorted(missing)}, not declared {sorted(unknown)}")
     try:
         table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False, safe=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
         raise UserError(f"table {path}: {error}") from None
     _refuse_nulls(path, table)
     with replacing(path) as draft:

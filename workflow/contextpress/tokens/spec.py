@@ -22,7 +22,9 @@ class TokenizerSpec(Spec):
 class PassagesSpec(Spec):
     """The fixed windows that are compressed and reconstructed."""
 
-    window: Whole = Field(32, gt=1, description="tokens per passage (ours: the paper does not state its length)")
+    window: Whole = Field(
+        32, gt=1, le=8192, description="tokens per passage (ours: the paper does not state its length)"
+    )
     test: Whole = Field(120, gt=1, description="held-out passages per domain to reconstruct and analyse")
     validation: Whole = Field(40, gt=1, description="passages per domain in the probe set that measures gaps")
     ladder: Whole = Field(20, ge=0, description="test passages per domain that are also disturbed, in four ways")
