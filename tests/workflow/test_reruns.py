@@ -17,7 +17,7 @@ pytestmark = pytest.mark.workflow
 CORPUS = {"harvest", "domain", "manifest"}
 TOKENS = {"tokenizer", "encode", "passages", "mixture"}
 MODELS = {"warmup", "pretrain"}
-ENTROPY = {"score", "model_free", "gap"}
+ENTROPY = {"score", "perplexity", "model_free", "gap"}
 FIGURES = {"quality_by_bucket", "encoder_entropy", "decoder_entropy", "grid", "ladder", "learning_curves"}
 TABLES = {"observations", "claims"}
 FROM_OBSERVATIONS = TABLES | FIGURES - {"learning_curves"} | {"summary"}
@@ -33,7 +33,13 @@ def _add_comment(path):
 
 def test_every_expected_file_exists(finished):
     results = finished / "results/smoke"
-    wanted = ["summary.md", "corpus/manifest.json", "tables/observations.parquet", "tables/by_bucket.csv"]
+    wanted = [
+        "summary.md",
+        "corpus/manifest.json",
+        "tables/observations.parquet",
+        "tables/by_bucket.csv",
+        "tables/perplexity.csv",
+    ]
     wanted += [f"findings/c{n}.json" for n in (1, 2, 3)]
     wanted += [f"figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "svg", "png")]
     assert [name for name in wanted if not (results / name).is_file() or not (results / name).stat().st_size] == []
@@ -149,7 +155,7 @@ def test_a_new_seed_trains_only_what_it_adds(finished, tmp_path):
     assert jobs == {"compressor": 4, "reconstruct": 4} | once
     # Seed 2 needs models 2 and 3: as many jobs as the first seed, and none of the first seed's again.
     jobs = would_run(finished, write_yaml(tmp_path / "two.yaml", {"seeds": [0, 2]}))
-    assert jobs == {"warmup": 2, "pretrain": 4, "score": 4, "compressor": 4, "reconstruct": 4} | once
+    assert jobs == {"warmup": 2, "pretrain": 4, "score": 4, "perplexity": 1, "compressor": 4, "reconstruct": 4} | once
 
 
 def test_a_learning_rate_of_compressors_retrains_compressors_only(finished, tmp_path):
