@@ -105,7 +105,7 @@ def every_spec(plan: Plan) -> list[Spec]:
         *([plan.harvest] if plan.harvest else []),
         *(plan.domain(name) for name in plan.domains),
         *(plan.mixture(plan.models[name].config.pretrain) for name in pretrained),
-        *(plan.warmup(plan.models[name].config.shape, plan.models[name].seed) for name in pretrained),
+        *(plan.warmup(plan.models[name].config.shape) for name in pretrained),
         *(plan.pretrain(name) for name in pretrained),
         *(plan.load(name) for name in plan.models if name not in pretrained),
         *(plan.score(name) for name in plan.models),
@@ -188,7 +188,10 @@ def domains(*found: dict) -> dict:
     ("config", "says"),
     [
         ({"studdy": "x"}, "config key studdy is not known; known here: study, seeds, corpus"),
-        ({"lm": {"warmup": {"rows": 3}}}, "config key lm.warmup.rows is not known; known here: schedule, row"),
+        (
+            {"lm": {"warmup": {"rows": 3}}},
+            "config key lm.warmup.rows is not known; known here: schedule, longest, seed",
+        ),
         ({"seeds": [True]}, "config key seeds[0] is true: a number is wanted"),
         ({"seeds": [1, 1]}, "config key seeds is [1, 1]: the entries must differ"),
         ({"seeds": [10_000]}, "config key seeds[0] is 10000: should be less than 10000"),

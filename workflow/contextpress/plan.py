@@ -125,7 +125,7 @@ class Plan:
         jobs = [
             Job(
                 encoder=self._model(encoder, seed),
-                decoder=self._model(decoder, seed ^ 1),
+                decoder=self._model(decoder, _next_of_three(seed)),
                 readout=readout,
                 ratio=ratio,
                 seed=seed,
@@ -148,16 +148,16 @@ class Plan:
         """Size of a model that is pretrained here."""
         return self._shapes[self.models[model].config.shape]
 
-    def warmup(self, shape: str, seed: int) -> WarmupSpec:
-        """Spec of the warm-up that all models of a shape and seed start from."""
-        return WarmupSpec(shape=self._shapes[shape], warmup=self.study.lm.warmup, seed=seed)
+    def warmup(self, shape: str) -> WarmupSpec:
+        """Spec of the warm-up that all models of a shape start from."""
+        return WarmupSpec(shape=self._shapes[shape], warmup=self.study.lm.warmup, groups=self.study.lm.groups)
 
     def pretrain(self, model: str) -> PretrainSpec:
         """Spec of a model from scratch."""
         seed = self.models[model].seed
         if seed is None:
             raise ValueError(f"{model} is loaded, not pretrained")
-        return PretrainSpec(name=model, pretraining=self.study.lm.pretraining, seed=seed)
+        return PretrainSpec(name=model, pretraining=self.study.lm.pretraining, groups=self.study.lm.groups, seed=seed)
 
     def load(self, model: str) -> LoadSpec:
         """Spec of a model that is loaded."""
@@ -282,6 +282,11 @@ class Plan:
     def _model(self, name: str, seed: int) -> Model:
         config = self._models[name]
         return Model(config=config, seed=None if config.load else seed)
+
+
+def _next_of_three(seed: int) -> int:
+    """Turns 0, 1, 2 into 1, 2, 0, and so on in threes: it does not depend on which other seeds a study has."""
+    return seed - seed % 3 + (seed + 1) % 3
 
 
 def _distance(one: float | None, other: float | None) -> float | None:

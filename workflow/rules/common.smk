@@ -86,7 +86,7 @@ def lm_history(name):
 
 def start_of_model(name):
     model = PLAN.models[name]
-    return f"{RESULTS}/lm/warmup-{model.config.shape}-s{model.seed}/model.safetensors"
+    return f"{RESULTS}/lm/warmup-{model.config.shape}/model.safetensors"
 
 
 def encoder_weights(wildcards):

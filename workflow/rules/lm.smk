@@ -1,22 +1,22 @@
 rule warmup:
-    """Teach a new model to copy random ids: the common start of all models of a shape and seed."""
+    """Teach a new model to restate random ids: the common start of all models of a shape."""
     input:
         code=code_of("lm"),
         lock=LOCK,
         tokenizer=rules.tokenizer.output.tokenizer,
     output:
-        weights=f"{RESULTS}/lm/warmup-{{shape}}-s{{seed}}/model.safetensors",
-        config=f"{RESULTS}/lm/warmup-{{shape}}-s{{seed}}/config.json",
-        history=f"{RESULTS}/lm/warmup-{{shape}}-s{{seed}}/history.parquet",
-        record=f"{RESULTS}/lm/warmup-{{shape}}-s{{seed}}/record.json",
+        weights=f"{RESULTS}/lm/warmup-{{shape}}/model.safetensors",
+        config=f"{RESULTS}/lm/warmup-{{shape}}/config.json",
+        history=f"{RESULTS}/lm/warmup-{{shape}}/history.parquet",
+        record=f"{RESULTS}/lm/warmup-{{shape}}/record.json",
     log:
-        f"{RESULTS}/logs/lm/warmup-{{shape}}-s{{seed}}.log",
+        f"{RESULTS}/logs/lm/warmup-{{shape}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/lm/warmup-{{shape}}-s{{seed}}.jsonl"
+        f"{RESULTS}/benchmarks/lm/warmup-{{shape}}.jsonl"
     conda:
         ENVIRONMENT
     params:
-        spec=lambda wildcards: PLAN.warmup(wildcards.shape, int(wildcards.seed)).line(),
+        spec=lambda wildcards: PLAN.warmup(wildcards.shape).line(),
         tokenizer=folder_of("tokenizer"),
         folder=folder_of("weights"),
     shell:

@@ -34,14 +34,14 @@ class Architecture(Spec):
 
 
 class Curriculum(Spec):
-    """Shorter passages first: a frozen decoder finds out how to read memory on few vectors sooner than on many.
+    """Shorter passages first: how memory is read is found out sooner, and cheaper, on few vectors than on many.
 
-    In one trial of 200 steps on equal tokens (ratio 2, four domains) held-out prose came to 0.37 accuracy, without
-    the curriculum to 0.34.
+    In one trial (mean pool, ratio 4, 200 steps) two thirds of the tokens led to 0.66 accuracy on held-out prose, all
+    of them, without the curriculum, to 0.69.
     """
 
-    quarter: Number = Field(0.4, ge=0, lt=1, description="share of the steps on a quarter of the window")
-    half: Number = Field(0.15, ge=0, lt=1, description="share of the steps on half of it; the rest is on all of it")
+    quarter: Number = Field(0.3, ge=0, lt=1, description="share of the steps on a quarter of the window")
+    half: Number = Field(0.2, ge=0, lt=1, description="share of the steps on half of it; the rest is on all of it")
 
     @model_validator(mode="after")
     def _some_steps_are_left(self) -> Self:

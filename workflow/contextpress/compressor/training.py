@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -11,6 +9,7 @@ from contextpress.compressor.model import Compressor
 from contextpress.compressor.spec import Curriculum
 from contextpress.runtime.fit import fit
 from contextpress.runtime.history import History
+from contextpress.runtime.sampling import endless
 from contextpress.runtime.schedule import Schedule
 from contextpress.tokens.arrays import IdArray, share_out
 
@@ -37,7 +36,7 @@ def train(
     """
     generator = torch.Generator().manual_seed(seed)
     parts = [
-        _endless(torch.from_numpy(passages[domain].astype("int64")), count, generator)
+        endless(torch.from_numpy(passages[domain].astype("int64")), count, generator)
         for domain, count in share_out(schedule.batch, shares).items()
     ]
     device = compressor.restate.device
@@ -55,17 +54,3 @@ def train(
     # Through the encoder go <bos>, passage and memory; through the decoder <bos>, memory, <restate> and passage.
     tokens = sum(2 * length + 2 * (length // compressor.ratio) + 2 for length in lengths) * schedule.batch
     return fit(name, compressor, loss_of, schedule, tokens)
-
-
-def _endless(rows: Tensor, count: int, generator: torch.Generator) -> Callable[[], Tensor]:
-    """Draw ``count`` rows at a time without replacement, in a new order each time they are used up."""
-    order = torch.empty(0, dtype=torch.long)
-
-    def draw() -> Tensor:
-        nonlocal order
-        while len(order) < count:
-            order = torch.cat([order, torch.randperm(len(rows), generator=generator)])
-        chosen, order = order[:count], order[count:]
-        return rows[chosen]
-
-    return draw

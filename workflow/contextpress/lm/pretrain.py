@@ -1,4 +1,4 @@
-"""Pretraining from scratch: a warm-up on copying random ids, then next-token prediction on a mixture."""
+"""Pretraining from scratch: a warm-up on restating random ids, then next-token prediction on a mixture."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from contextpress.lm.rows import IGNORED, copy_rows, draw_lengths, plain_rows, restate_rows
+from contextpress.lm.rows import IGNORED, Rows, draw_lengths, in_turn, plain_rows, restated_rows, superpose
 from contextpress.lm.spec import CopyWarmup, Pretraining, Shape
 from contextpress.runtime.device import attention_kernel
 from contextpress.runtime.fit import fit
 from contextpress.runtime.history import History
+from contextpress.runtime.sampling import endless
 
 
 def new_model(shape: Shape, vocabulary: int, bos: int, device: torch.device) -> LlamaForCausalLM:
@@ -34,52 +35,80 @@ def new_model(shape: Shape, vocabulary: int, bos: int, device: torch.device) -> 
     return LlamaForCausalLM(config).to(device)
 
 
-def next_token_loss(model: PreTrainedModel, rows: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy, nats per labelled token, of ``rows`` [rows, length] against ``labels`` of the same shape.
-
-    Only the labelled positions meet the output matrix.
-    """
-    hidden = model.get_decoder()(input_ids=rows[:, :-1], use_cache=False).last_hidden_state
-    targets = labels[:, 1:]
+def next_token_loss(model: PreTrainedModel, rows: Rows) -> Tensor:
+    """Mean cross-entropy of ``rows``, nats per labelled token. Only the labelled positions meet the output matrix."""
+    table = model.get_input_embeddings().weight
+    hidden = model.get_decoder()(inputs_embeds=superpose(table, rows.ids[:, :-1]), use_cache=False).last_hidden_state
+    targets = rows.labels[:, 1:]
     chosen = targets != IGNORED
     logits = model.get_output_embeddings()(hidden[chosen])
     return cross_entropy(logits.float(), targets[chosen])
 
 
-def warm_up(model: PreTrainedModel, spec: CopyWarmup, ordinary: Tensor, bos: int, restate: int, seed: int) -> History:
-    """Teach ``model`` to copy: uniform random draws from the ids ``ordinary`` [n], loss on the copy alone."""
-    generator = torch.Generator().manual_seed(seed)
-    device = model.device
+def warm_up(
+    model: PreTrainedModel,
+    spec: CopyWarmup,
+    groups: tuple[int, ...],
+    ordinary: Tensor,
+    bos: int,
+    restate: int,
+) -> History:
+    """Teach ``model`` to restate uniform random draws from the ids ``ordinary`` [n], shown in ``groups``."""
+    generator = torch.Generator().manual_seed(spec.seed)
+    rows, steps, places = spec.schedule.batch, spec.schedule.steps, max(groups)
+    pressed = in_turn(groups, rows)
+    # One length a step, so that no row waits for a longer one. Short texts first: what is to be found is how to look
+    # back, and few vectors are sooner searched than many.
+    longest = [max(places, round(min(1.0, 1.5 * (step + 1) / steps) * spec.longest)) for step in range(steps)]
+    lengths = [int(draw_lengths(1, most, groups, generator)) for most in longest]
 
     def loss_of(step: int) -> Tensor:
-        draws = torch.randint(len(ordinary), (spec.schedule.batch, spec.row), generator=generator)
-        lengths = draw_lengths(len(draws), spec.row // 2, generator)
-        rows, labels = copy_rows(ordinary[draws], lengths, bos, restate)
-        return next_token_loss(model, rows.to(device), labels.to(device))
+        shown = torch.full((rows,), lengths[step])
+        drawn = _random(ordinary, rows, 2 * lengths[step], generator)
+        made = restated_rows(drawn, shown, pressed, places, bos, restate, language=False)
+        return next_token_loss(model, _to(made, model.device))
 
-    return fit(
-        "copy warm-up", model, loss_of, spec.schedule, spec.schedule.steps * spec.schedule.batch * (spec.row + 1)
-    )
+    return fit("copy warm-up", model, loss_of, spec.schedule, rows * sum(2 * length + 1 for length in lengths))
 
 
 def pretrain(
-    model: PreTrainedModel, spec: Pretraining, windows: Tensor, bos: int, restate: int, seed: int, name: str
+    model: PreTrainedModel,
+    spec: Pretraining,
+    groups: tuple[int, ...],
+    windows: Tensor,
+    ordinary: Tensor,
+    bos: int,
+    restate: int,
+    seed: int,
+    name: str,
 ) -> History:
-    """Train ``model`` on ``windows`` [n, row] of token ids, in a new random order each time they are used up."""
+    """Train ``model`` on ``windows`` [n, row] of token ids, in a new random order each time they are used up.
+
+    Part of the rows restate their text, and part restates draws from the ids ``ordinary`` [n], shown in ``groups``.
+    """
     generator = torch.Generator().manual_seed(seed)
-    batch, device = spec.schedule.batch, model.device
-    restated = round(spec.restate_share * batch)
-    order = torch.empty(0, dtype=torch.long)
+    batch, places = spec.schedule.batch, max(groups)
+    restated, random = round(spec.restate_share * batch), round(spec.random_share * batch)
+    texts = endless(windows, batch - random, generator)
 
     def loss_of(step: int) -> Tensor:
-        nonlocal order
-        while len(order) < batch:
-            order = torch.cat([order, torch.randperm(len(windows), generator=generator)])
-        chosen, order = order[:batch], order[batch:]
-        text = windows[chosen].long()
-        lengths = draw_lengths(restated, spec.row // 2, generator)
-        parts = [restate_rows(text[:restated], lengths, bos, restate), plain_rows(text[restated:], bos)]
-        rows, labels = (torch.cat(part) for part in zip(*parts, strict=True))
-        return next_token_loss(model, rows.to(device), labels.to(device))
+        text = texts().long()
+        drawn = _random(ordinary, random, spec.row, generator)
+        lengths = draw_lengths(restated + random, spec.row // 2, groups, generator)
+        parts = [
+            restated_rows(text[:restated], lengths[:restated], in_turn(groups, restated), places, bos, restate),
+            restated_rows(drawn, lengths[restated:], in_turn(groups, random), places, bos, restate, language=False),
+            plain_rows(text[restated:], places, bos),
+        ]
+        rows = Rows(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        return next_token_loss(model, _to(rows, model.device))
 
     return fit(name, model, loss_of, spec.schedule, spec.schedule.steps * batch * (spec.row + 1))
+
+
+def _random(ordinary: Tensor, rows: int, length: int, generator: torch.Generator) -> Tensor:
+    return ordinary[torch.randint(len(ordinary), (rows, length), generator=generator)]
+
+
+def _to(rows: Rows, device: torch.device) -> Rows:
+    return Rows(*(part.to(device) for part in rows))

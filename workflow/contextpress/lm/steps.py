@@ -17,12 +17,12 @@ from contextpress.tokens.tokenizer import load_tokenizer, ordinary_ids, restate_
 
 
 def warmup(*, spec: WarmupSpec, tokenizer: Path, output: Path, record: Path) -> None:
-    """Teach a new model to copy random ids; the start of all models of this shape and seed."""
-    device = prepare(spec.seed)
+    """Teach a new model to restate random ids; the start of all models of this shape."""
+    device = prepare(spec.warmup.seed)
     words = load_tokenizer(tokenizer)
     bos, restate = _marks(words.bos_token_id, restate_id(words))
     model = new_model(spec.shape, len(words), bos, device)
-    done = warm_up(model, spec.warmup, torch.tensor(ordinary_ids(words)), bos, restate, spec.seed)
+    done = warm_up(model, spec.warmup, spec.groups, torch.tensor(ordinary_ids(words)), bos, restate)
     save_model(model, output)
     done.keep(spec, device_name(device), output / "history.parquet", record)
 
@@ -34,7 +34,8 @@ def train(*, spec: PretrainSpec, start: Path, rows: Path, tokenizer: Path, outpu
     bos, restate = _marks(words.bos_token_id, restate_id(words))
     model = load_model(start, device).train()
     windows = torch.from_numpy(load_arrays(rows)["rows"].astype("int32"))
-    done = pretrain(model, spec.pretraining, windows, bos, restate, spec.seed, spec.name)
+    ordinary = torch.tensor(ordinary_ids(words))
+    done = pretrain(model, spec.pretraining, spec.groups, windows, ordinary, bos, restate, spec.seed, spec.name)
     save_model(model, output)
     done.keep(spec, device_name(device), output / "history.parquet", record)
 
