@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from contextpress.compressor.model import Compressor
 from contextpress.compressor.spec import Architecture
-from contextpress.reconstruction.conditions import other_passages, prefix_of
+from contextpress.reconstruction.conditions import other_passages, readings, reconstruct
+from contextpress.reconstruction.greedy import stepwise
+from contextpress.reconstruction.metrics import teacher_forced
 from contextpress.reconstruction.table import CONDITIONS
 from tests.unit.models import VOCABULARY, tiny
 
@@ -31,18 +33,53 @@ def test_the_other_passage_is_of_another_document_where_there_is_one():
     assert all(documents[place] != documents[int(other)] for place, other in enumerate(others))
 
 
-@pytest.mark.parametrize("ratio", [2, 4])
-def test_each_condition_gives_the_decoder_what_it_says(ratio):
+def _compressor(ratio: int, dtype: torch.dtype = torch.float32) -> Compressor:
     torch.manual_seed(0)
     architecture = Architecture(readout="memory_tokens", ratio=ratio)
-    compressor = Compressor(tiny("llama"), tiny("llama", seed=1), architecture, 8, 0, 1).eval()
+    return Compressor(tiny("llama"), tiny("llama", seed=1), architecture, 8, 0, 1).to(dtype).eval()
+
+
+@pytest.mark.parametrize("ratio", [2, 4])
+def test_each_condition_gives_the_decoder_what_it_says(ratio):
+    compressor = _compressor(ratio)
     ids = torch.randint(2, VOCABULARY, (3, 8))
     others = torch.tensor([1, 2, 0])
     memory = compressor.compress(ids)
-    inner = {c: prefix_of(c, compressor, memory, ids, others)[:, 1:-1] for c in CONDITIONS}
+    inner = {
+        condition: reading.prefixes[which][:, 1:-1]
+        for reading in readings(compressor, memory, ids, others)
+        for condition, which in reading.readers.items()
+    }
+    assert inner.keys() == set(CONDITIONS)
     torch.testing.assert_close(inner["real"], memory)
-    torch.testing.assert_close(inner["shuffled"][0], memory[1])
+    torch.testing.assert_close(inner["shuffled"], memory[[1, 2, 0]])
+    assert inner["zeroed"].shape == memory.shape
     assert not inner["zeroed"].any()
     torch.testing.assert_close(inner["truncated"], compressor.embed(ids[:, : 8 // ratio]))
-    with pytest.raises(ValueError, match="unknown condition"):
-        prefix_of("none", compressor, memory, ids, others)
+
+
+# In float64: two first choices never tie.
+@pytest.mark.parametrize(("passages", "batch"), [(1, 4), (90, 16)])
+def test_decoding_each_prefix_once_is_decoding_every_condition(passages, batch, monkeypatch):
+    monkeypatch.setattr(Compressor, "embed", lambda self, ids: self.decoder.get_input_embeddings()(ids))
+    compressor = _compressor(2, torch.float64)
+    ids = torch.randint(2, VOCABULARY, (passages, 8))
+    others = torch.arange(passages).roll(1)
+    with torch.inference_mode():
+        memory = compressor.compress(ids)
+        plain = {
+            "real": memory,
+            "shuffled": memory[others],
+            "zeroed": torch.zeros_like(memory),
+            "truncated": compressor.embed(ids[:, :4]),
+        }
+        done = reconstruct(compressor, ids, others, batch)
+        for condition, inner in plain.items():
+            prefix = compressor.prefix(inner)
+            written, _ = stepwise(compressor.decoder, prefix, 8)
+            nll, accuracy = teacher_forced(compressor.logits(prefix, ids), ids)
+            assert done[condition].ids.tolist() == written.tolist()
+            torch.testing.assert_close(done[condition].nll, nll)
+            torch.testing.assert_close(done[condition].accuracy, accuracy)
+    decoded = sum(done[condition].cost.positions for condition in ("zeroed", "shuffled"))
+    assert decoded <= 2 * passages * (6 + 7) + 6 + 7 + 7  # no row of theirs is decoded, but for the one of zeros

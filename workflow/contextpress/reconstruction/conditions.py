@@ -2,38 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from contextpress.compressor.model import Compressor
+from contextpress.reconstruction import greedy
+from contextpress.reconstruction.greedy import Cost, Reconstruction
+from contextpress.runtime.device import rows_at_once
 
 
-def prefix_of(condition: str, compressor: Compressor, memory: Tensor, ids: Tensor, others: Tensor) -> Tensor:
-    """The decoder's input embeddings before the text, [passages, S + 2, width].
+@dataclass(frozen=True)
+class Reading:
+    """Prefixes of the decoder, and who reads them. What a prefix makes the decoder write is the same for every reader.
+
+    Attributes:
+        prefixes: the decoder's input embeddings before the text, [prefixes, S + 2, width].
+        readers: by condition, for each passage the place of its prefix, [passages].
+    """
+
+    prefixes: Tensor
+    readers: dict[str, Tensor]
+
+
+def readings(compressor: Compressor, memory: Tensor, ids: Tensor, others: Tensor) -> Iterator[Reading]:
+    """The distinct prefixes of the four conditions; those that real and shuffled read are the same ones.
 
         real         <bos> z_1 ... z_S  <restate>
-        zeroed       <bos> 0   ... 0    <restate>
         shuffled     <bos> z'_1 .. z'_S <restate>      z' of another passage of the same domain
+        zeroed       <bos> 0   ... 0    <restate>      one for all passages
         truncated    <bos> x_1 ... x_S  <restate>      the passage's first tokens, as text
 
     Args:
-        condition: one of the four.
         compressor: gives slots and embeddings.
         memory: of each passage, [passages, S, width].
         ids: of each passage, [passages, window].
         others: for each passage the place of another one, [passages].
     """
-    if condition == "real":
-        return compressor.prefix(memory)
-    if condition == "zeroed":
-        return compressor.prefix(torch.zeros_like(memory))
-    if condition == "shuffled":
-        return compressor.prefix(memory[others])
-    if condition == "truncated":
-        return compressor.prefix(compressor.embed(ids[:, : compressor.slots]))
-    raise ValueError(f"unknown condition {condition}")
+    own = torch.arange(len(ids), device=ids.device)
+    yield Reading(compressor.prefix(memory), {"real": own, "shuffled": others.to(ids.device)})
+    yield Reading(compressor.prefix(torch.zeros_like(memory[:1])), {"zeroed": torch.zeros_like(own)})
+    yield Reading(compressor.prefix(compressor.embed(ids[:, : compressor.slots])), {"truncated": own})
+
+
+def reconstruct(compressor: Compressor, ids: Tensor, others: Tensor, batch: int) -> dict[str, Reconstruction]:
+    """What the decoder writes and predicts under each condition, each distinct prefix decoded once.
+
+    Args:
+        compressor: in eval mode.
+        ids: of each passage, [passages, window].
+        others: for each passage the place of another one, [passages].
+        batch: passages decoded side by side.
+
+    Returns:
+        by condition; the cost is what the condition added to those before it.
+    """
+    rows = rows_at_once(ids.device, 1 + compressor.window + compressor.slots)
+    memory = torch.cat([compressor.compress(chunk) for chunk in ids.split(rows)])
+    done = {}
+    for reading in readings(compressor, memory, ids, others):
+        prefixes = reading.prefixes
+        decoded = greedy.reconstruct(compressor.decoder, prefixes, ids[: len(prefixes)], batch=batch)
+        cost = decoded.cost
+        for condition, which in reading.readers.items():
+            if len(which) == len(prefixes) and which.equal(torch.arange(len(which), device=which.device)):
+                nll, accuracy = decoded.nll, decoded.accuracy
+            else:
+                nll, accuracy, more = greedy.score(compressor.decoder, prefixes, which, ids)
+                cost = Cost(cost.passes + more.passes, cost.positions + more.positions)
+            done[condition] = Reconstruction(decoded.ids[which], nll, accuracy, cost)
+            cost = Cost()
+    return done
 
 
 def other_passages(groups: pd.Series, documents: pd.Series) -> Tensor:

@@ -35,6 +35,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from contextpress.reconstruction.cache import Ids, SlotCache
 from contextpress.reconstruction.metrics import teacher_forced
+from contextpress.runtime.device import rows_at_once
 from contextpress.runtime.errors import UserError
 
 # Tokens of context compared when a row's text is realigned with the reference. A single common token says little.
@@ -103,6 +104,36 @@ def reconstruct(
 
 
 @torch.no_grad()
+def score(model: PreTrainedModel, prefixes: Tensor, which: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Cost]:
+    """The teacher-forced pass of `reconstruct` alone, for texts whose prefixes are decoded elsewhere.
+
+    Args:
+        model: causal LM in eval mode.
+        prefixes: input embeddings [prefixes, prefix length, width]; rows of a batch that share one compute it once.
+        which: for each row the place of its prefix [rows].
+        reference: token ids [rows, length].
+
+    Returns:
+        nll in nats per token and accuracy, each [rows], and the cost.
+    """
+    cost, scores = Cost(), []
+    rows = rows_at_once(reference.device, prefixes.shape[1] + reference.shape[1])
+    for places, targets in zip(which.split(rows), reference.split(rows), strict=True):
+        distinct, shared = places.unique(return_inverse=True)
+        cache, before = DynamicCache(config=model.config), {"inputs_embeds": prefixes[distinct]}
+        logits = model(**before, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[shared]
+        _charge(cost, before)
+        if targets.shape[1] > 1:
+            cache.batch_select_indices(shared)
+            text = {"input_ids": targets[:, :-1]}
+            logits = torch.cat([logits, model(**text, past_key_values=cache, use_cache=True).logits], dim=1)
+            _charge(cost, text)
+        scores.append(teacher_forced(logits, targets))
+    nll, accuracy = (torch.cat(column) for column in zip(*scores, strict=True))
+    return nll, accuracy, cost
+
+
+@torch.no_grad()
 def stepwise(
     model: PreTrainedModel,
     prefix: Tensor,
@@ -166,6 +197,7 @@ class _Drafting:
         rows, self.length = reference.shape
         self.start = prefix.shape[1]
         self.batch = min(batch, rows)
+        self.together = rows_at_once(prefix.device, self.start + self.length)
         self.cache = SlotCache(self.batch, self.start + self.length)
         self.active, self.waiting = np.arange(0), np.arange(rows)
         self.written = np.full((rows, self.length), -1, dtype=np.int64)
@@ -178,16 +210,17 @@ class _Drafting:
         while len(self.waiting) or len(self.active):
             free = self.batch - len(self.active)
             if len(self.waiting) and free * REFILL >= self.batch:
-                self._first_pass(free)
+                admitted, self.waiting = self.waiting[:free], self.waiting[free:]
+                for first in range(0, len(admitted), self.together):
+                    self._first_pass(admitted[first : first + self.together])
             else:
                 self._next_pass()
             self._drop_finished()
         nll, accuracy = (torch.cat(column) for column in zip(*self.scores, strict=True))
         return Reconstruction(torch.from_numpy(self.written).to(self.targets.device), nll, accuracy, self.cost)
 
-    def _first_pass(self, free: int) -> None:
-        """Admit waiting rows: memory and the whole reference in one pass."""
-        rows, self.waiting = self.waiting[:free], self.waiting[free:]
+    def _first_pass(self, rows: Ids) -> None:
+        """Admit rows: memory and the whole reference in one pass."""
         targets = self.targets[rows[0] : rows[-1] + 1]
         draft = self.model.get_input_embeddings()(targets[:, :-1]).to(self.prefix.dtype)
         inputs = torch.cat([self.prefix[rows[0] : rows[-1] + 1], draft], dim=1)

@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 
 from contextpress.compressor.folder import load_compressor
-from contextpress.reconstruction.conditions import other_passages, prefix_of
-from contextpress.reconstruction.greedy import reconstruct as greedy
+from contextpress.reconstruction.conditions import other_passages
+from contextpress.reconstruction.conditions import reconstruct as under_each_condition
 from contextpress.reconstruction.metrics import SIGNATURES, measure_all
 from contextpress.reconstruction.spec import ReconstructionSpec
 from contextpress.reconstruction.table import CONDITIONS, RECONSTRUCTIONS
@@ -42,25 +42,24 @@ def reconstruct(
     model = load_compressor(compressor, encoder, decoder, tokenizer, device)
     ids = torch.from_numpy(np.stack(frame["token_ids"].tolist())).long().to(device)
     others = other_passages(frame["domain"] + "/" + frame["variant"], frame["document_id"])
-    parts, passes, positions = [], 0, 0
     with torch.inference_mode():
-        memory = torch.cat([model.compress(chunk) for chunk in ids.split(spec.batch)])
-        for condition in CONDITIONS:
-            prefix = prefix_of(condition, model, memory, ids, others)
-            done = greedy(model.decoder, prefix, ids, batch=spec.batch)
-            passes, positions = passes + done.cost.passes, positions + done.cost.positions
-            made = done.ids.cpu()
-            texts = words.batch_decode(made, clean_up_tokenization_spaces=False)
-            part = measure_all(frame["token_ids"].map(list).tolist(), made.tolist(), frame["text"].tolist(), texts)
-            part = part.assign(
-                passage_id=frame["passage_id"],
-                condition=condition,
-                nll=done.nll.double().cpu().numpy(),
-                accuracy=done.accuracy.double().cpu().numpy(),
-                reconstruction=texts,
-                token_ids=made.tolist(),
-            )
-            parts.append(part)
+        done = under_each_condition(model, ids, others, spec.batch)
+    parts = []
+    for condition in CONDITIONS:
+        made = done[condition].ids.tolist()
+        texts = words.batch_decode(made, clean_up_tokenization_spaces=False)
+        part = measure_all(frame["token_ids"].map(list).tolist(), made, frame["text"].tolist(), texts)
+        part = part.assign(
+            passage_id=frame["passage_id"],
+            condition=condition,
+            nll=done[condition].nll.double().cpu().numpy(),
+            accuracy=done[condition].accuracy.double().cpu().numpy(),
+            reconstruction=texts,
+            token_ids=made,
+        )
+        parts.append(part)
     write_table(output, pd.concat(parts, ignore_index=True), RECONSTRUCTIONS)
+    costs = [part.cost for part in done.values()]
+    passes, positions = sum(cost.passes for cost in costs), sum(cost.positions for cost in costs)
     seconds = round(time.perf_counter() - started, 1)
     write_record(record, spec, seconds=seconds, forward_passes=passes, positions=positions, signatures=SIGNATURES)

@@ -40,3 +40,12 @@ def attention_kernel(device: torch.device) -> str:
     training step, plain matrix products 6 %.
     """
     return "sdpa" if device.type == "cuda" else "eager"
+
+
+def rows_at_once(device: torch.device, positions: int) -> int:
+    """Rows to compute in one pass without training, ``positions`` each: on CPU as many as its caches hold.
+
+    On one CPU thread a pass over 240 rows of 49 positions (4 layers, width 192) took 90 us per position, over 16 to 64
+    rows 64 us.
+    """
+    return max(1, {"cpu": 3072}.get(device.type, 65536) // positions)
