@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contextpress.runtime.errors import UserError
-from contextpress.tokens.arrays import share_out, windows
+from contextpress.tokens.arrays import load_arrays, share_out, windows
 from contextpress.tokens.cut import cut_passages, ladder
 from contextpress.tokens.passages import PASSAGES, VARIANTS
+from contextpress.tokens.spec import MixtureSpec
+from contextpress.tokens.steps import mixture
 from contextpress.tokens.tokenizer import load_tokenizer, ordinary_ids, restate_id, train_tokenizer
 
 TEXT = [f"The river {n} runs past the mill, and then the café; who would cross it in {n * 7} days?" for n in range(300)]
@@ -116,3 +118,19 @@ def test_ladder_disturbs_as_its_names_say(tokenizer):
         assert set(by["random_ids"]) <= set(ordinary)
     assert rungs["passage_id"].is_unique
     pd.testing.assert_frame_equal(rungs, ladder(cut, tokenizer))
+
+
+def test_the_random_mixture_is_uniform_over_ordinary_tokens_and_always_the_same(tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    spec = MixtureSpec(name="random", weights={}, tokens=40_000, row=50)
+    for name in ("one", "two"):
+        output, manifest = tmp_path / f"{name}.safetensors", tmp_path / f"{name}.json"
+        mixture(spec=spec, tokenizer=tmp_path / "tokenizer", arrays=[], output=output, manifest=manifest)
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+    rows = load_arrays(tmp_path / "one.safetensors")["rows"]
+    assert rows.shape == (800, 50)
+    ids, counts = np.unique(rows, return_counts=True)
+    ordinary = ordinary_ids(tokenizer)
+    assert set(ids) <= set(ordinary)
+    expected = rows.size / len(ordinary)
+    assert abs(counts - expected).max() < 6 * expected**0.5  # six standard deviations

@@ -13,7 +13,7 @@ from typing import Any
 from contextpress.analysis.spec import CompressorDescription, ObservationsSpec
 from contextpress.compressor.spec import Architecture, CompressorSpec, ReadOutName
 from contextpress.corpus.local import local_paths
-from contextpress.corpus.mixtures import mixture_weights, replaced
+from contextpress.corpus.mixtures import RANDOM, mixture_weights, replaced
 from contextpress.corpus.spec import (
     Domain,
     DomainSpec,
@@ -57,8 +57,8 @@ class Model(Spec):
 
     @property
     def replaced(self) -> float | None:
-        """Share of natural text that is replaced in its data; None for a loaded model."""
-        return None if self.config.pretrain is None else float(replaced(self.config.pretrain))
+        """Share of natural text that is replaced in its data; None where there is no such text."""
+        return None if self.config.pretrain in (None, RANDOM) else float(replaced(self.config.pretrain))
 
 
 class Job(Spec):
@@ -113,7 +113,7 @@ class Plan:
     def mixture(self, name: str) -> MixtureSpec:
         """Spec of one of D1 .. D6."""
         corpus = self.study.corpus
-        weights = mixture_weights(name, corpus.natural, corpus.formal)
+        weights = {} if name == RANDOM else mixture_weights(name, corpus.natural, corpus.formal)
         return MixtureSpec(name=name, weights=weights, tokens=corpus.mixture_tokens, row=self.study.lm.pretraining.row)
 
     # -- language models

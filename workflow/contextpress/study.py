@@ -30,7 +30,7 @@ from contextpress.runtime.schedule import Schedule
 from contextpress.runtime.spec import Number, Spec, Whole
 from contextpress.tokens.spec import PassagesSpec, TokenizerSpec
 
-MixtureName = Literal["D1", "D2", "D3", "D4", "D5", "D6"]
+MixtureName = Literal["D1", "D2", "D3", "D4", "D5", "D6", "random"]
 MODEL_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
 
 
@@ -90,7 +90,9 @@ class ModelConfig(Spec):
     """One language model: pretrained here from scratch, or loaded."""
 
     name: str = Field(pattern=MODEL_NAME, description="how encoders and decoders refer to it")
-    pretrain: MixtureName | None = Field(None, description="mixture to pretrain on: D1 .. D6")
+    pretrain: MixtureName | None = Field(
+        None, description="mixture to pretrain on: D1 .. D6; or random: uniform random tokens, as a control"
+    )
     shape: str = Field("base", description="one of lm.shapes, for a model that is pretrained")
     load: str | None = Field(None, min_length=1, description="folder or hub id of a causal LM to load instead")
     revision: str | None = Field(None, description="its revision on the hub")

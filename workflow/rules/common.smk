@@ -40,9 +40,8 @@ ENVIRONMENT = f"{workflow.basedir}/envs/contextpress.yaml"
 
 wildcard_constraints:
     domain="|".join(PLAN.domains),
-    mixture="D[1-6]",
+    mixture="D[1-6]|random",
     shape="[a-z][a-z0-9]*",
-    seed="[0-9]+",
     model="|".join(PLAN.models),
     compressor="|".join(PLAN.jobs),
 

@@ -65,9 +65,10 @@ rule passages:
 
 
 rule mixture:
-    """One of D1 .. D6: the rows that a model is pretrained on."""
+    """One of D1 .. D6, or random tokens: the rows that a model is pretrained on."""
     input:
         code=code_of("tokens"),
+        tokenizer=rules.tokenizer.output.tokenizer,
         arrays=lambda wildcards: expand(
             rules.encode.output, domain=PLAN.mixture(wildcards.mixture).weights
         ),
@@ -82,6 +83,7 @@ rule mixture:
         ENVIRONMENT
     params:
         spec=spec_of(PLAN.mixture, "mixture"),
+        tokenizer=folder_of("tokenizer"),
     shell:
-        "contextpress tokens mixture --spec {params.spec:q} --arrays {input.arrays:q}"
+        "contextpress tokens mixture --spec {params.spec:q} --tokenizer {params.tokenizer:q} --arrays {input.arrays:q}"
         " --output {output.rows:q} --manifest {output.manifest:q} &> {log:q}"

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from contextpress.runtime.errors import UserError
 
+RANDOM = "random"  # no text at all: uniform random tokens, the control of a model that knows no language
 SIXTHS = {f"D{number}": number - 1 for number in range(1, 7)}
 
 

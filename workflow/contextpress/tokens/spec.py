@@ -31,7 +31,7 @@ class PassagesSpec(Spec):
 
 
 class MixtureSpec(Spec):
-    """A pretraining corpus: windows of several domains, in fixed proportions, of a fixed total size."""
+    """A pretraining corpus of a fixed size: windows of several domains in fixed proportions; of none: random tokens."""
 
     name: str
     weights: dict[str, float]

@@ -16,10 +16,11 @@ from contextpress.tokens.arrays import load_arrays, narrow, save_arrays, share_o
 from contextpress.tokens.cut import cut_passages, ladder
 from contextpress.tokens.passages import PASSAGES
 from contextpress.tokens.spec import MixtureSpec, PassagesSpec, TokenizerSpec
-from contextpress.tokens.tokenizer import load_tokenizer, train_tokenizer
+from contextpress.tokens.tokenizer import load_tokenizer, ordinary_ids, train_tokenizer
 
 # The BPE sees at most this many characters of each domain, so that no domain owns the vocabulary.
 TOKENIZER_CHARACTERS = 1_000_000
+RANDOM_SEED = 0  # one corpus of random tokens, as there is one of each mixture
 
 
 def tokenizer(*, spec: TokenizerSpec, documents: list[Path], output: Path) -> None:
@@ -59,10 +60,16 @@ def passages(*, spec: PassagesSpec, documents: list[Path], tokenizer: Path, outp
     write_table(ladder_output, ladder(sample, loaded), PASSAGES)
 
 
-def mixture(*, spec: MixtureSpec, arrays: list[Path], output: Path, manifest: Path) -> None:
+def mixture(*, spec: MixtureSpec, tokenizer: Path, arrays: list[Path], output: Path, manifest: Path) -> None:
     """Cut a pretraining corpus of equal size for every mixture: rows of each domain in the stated proportions."""
     parts, counts = [], {}
-    for path, (domain, wanted) in zip(arrays, share_out(spec.tokens // spec.row, spec.weights).items(), strict=True):
+    total = spec.tokens // spec.row
+    if not spec.weights:
+        loaded = load_tokenizer(tokenizer)
+        ordinary = narrow(ordinary_ids(loaded), len(loaded))
+        parts.append(np.random.default_rng(RANDOM_SEED).choice(ordinary, (total, spec.row)))
+        counts[spec.name] = total * spec.row
+    for path, (domain, wanted) in zip(arrays, share_out(total, spec.weights).items(), strict=True):
         loaded = load_arrays(path)
         rows = windows(loaded["ids"], loaded["offsets"], spec.row)
         if len(rows) < wanted:
