@@ -152,6 +152,20 @@ def test_models_that_are_no_mixtures_have_no_design_gap(inputs):
     assert table[["encoder_replaced", "decoder_replaced", "gap_design"]].isna().all(axis=None)
 
 
+def test_the_ladder_has_no_zeroed_and_truncated(inputs):
+    inputs.passages.loc[inputs.passages["passage_id"] == IDS[0], "variant"] = "reversed"
+    _drop_condition(inputs, "zeroed")
+    _drop_condition(inputs, "truncated")
+    status, path = inputs.run()
+    assert status == 0
+    table = read_table(path, OBSERVATIONS)
+    second, first = table[table["passage_id"] == IDS[0]].to_dict("records")
+    assert np.isnan(first["nll_zeroed"])
+    assert np.isnan(first["bleu_truncated"])
+    assert first["nll_shuffled"] == pytest.approx(1.9)
+    assert second["nll_zeroed"] == pytest.approx(3.0)  # the other compressor's table has it
+
+
 def _drop_score(inputs):
     inputs.scores["D6-s0"] = inputs.scores["D6-s0"].iloc[1:]
 
@@ -168,9 +182,13 @@ def _drop_table(inputs):
     del inputs.reconstructions[1]
 
 
-def _drop_condition(inputs):
+def _drop_condition(inputs, condition="shuffled"):
     frame = inputs.reconstructions[0]
-    inputs.reconstructions[0] = frame[(frame["condition"] != "shuffled") | (frame["passage_id"] != IDS[0])]
+    inputs.reconstructions[0] = frame[(frame["condition"] != condition) | (frame["passage_id"] != IDS[0])]
+
+
+def _drop_condition_of_undisturbed(inputs):
+    _drop_condition(inputs, "truncated")
 
 
 def _double_passage(inputs):
@@ -189,6 +207,7 @@ def _double_compressor(inputs):
         (_drop_gap, "no gap for encoder D1 and decoder D6 of seed 0"),
         (_drop_table, "2 compressors, but 1 reconstruction tables"),
         (_drop_condition, "not every passage has the conditions"),
+        (_drop_condition_of_undisturbed, "not every passage has the conditions"),
         (_double_passage, "comes twice"),
         (_double_compressor, "two compressors"),
     ],

@@ -11,7 +11,6 @@ from contextpress.compressor.spec import Architecture
 from contextpress.reconstruction.conditions import other_passages, readings, reconstruct
 from contextpress.reconstruction.greedy import stepwise
 from contextpress.reconstruction.metrics import teacher_forced
-from contextpress.reconstruction.table import CONDITIONS
 from tests.unit.models import VOCABULARY, tiny
 
 
@@ -43,19 +42,16 @@ def _compressor(ratio: int, dtype: torch.dtype = torch.float32) -> Compressor:
 def test_each_condition_gives_the_decoder_what_it_says(ratio):
     compressor = _compressor(ratio)
     ids = torch.randint(2, VOCABULARY, (3, 8))
-    others = torch.tensor([1, 2, 0])
     memory = compressor.compress(ids)
-    inner = {
-        condition: reading.prefixes[which][:, 1:-1]
-        for reading in readings(compressor, memory, ids, others)
-        for condition, which in reading.readers.items()
-    }
-    assert inner.keys() == set(CONDITIONS)
+    places, inner = {}, {}
+    for reading in readings(compressor, memory, ids, torch.tensor([1, 2, 0]), undisturbed=torch.tensor([0, 2])):
+        for condition, (read, which) in reading.readers.items():
+            places[condition], inner[condition] = read.tolist(), reading.prefixes[which][:, 1:-1]
+    assert places == {"real": [0, 1, 2], "shuffled": [0, 1, 2], "zeroed": [0, 2], "truncated": [0, 2]}
     torch.testing.assert_close(inner["real"], memory)
     torch.testing.assert_close(inner["shuffled"], memory[[1, 2, 0]])
-    assert inner["zeroed"].shape == memory.shape
-    assert not inner["zeroed"].any()
-    torch.testing.assert_close(inner["truncated"], compressor.embed(ids[:, : 8 // ratio]))
+    torch.testing.assert_close(inner["zeroed"], torch.zeros_like(memory[:2]))
+    torch.testing.assert_close(inner["truncated"], compressor.embed(ids[[0, 2], : 8 // ratio]))
 
 
 # In float64: two first choices never tie.
@@ -64,7 +60,7 @@ def test_decoding_each_prefix_once_is_decoding_every_condition(passages, batch, 
     monkeypatch.setattr(Compressor, "embed", lambda self, ids: self.decoder.get_input_embeddings()(ids))
     compressor = _compressor(2, torch.float64)
     ids = torch.randint(2, VOCABULARY, (passages, 8))
-    others = torch.arange(passages).roll(1)
+    others, undisturbed = torch.arange(passages).roll(1), torch.arange(0, passages, 2)
     with torch.inference_mode():
         memory = compressor.compress(ids)
         plain = {
@@ -73,13 +69,16 @@ def test_decoding_each_prefix_once_is_decoding_every_condition(passages, batch, 
             "zeroed": torch.zeros_like(memory),
             "truncated": compressor.embed(ids[:, :4]),
         }
-        done = reconstruct(compressor, ids, others, batch)
-        for condition, inner in plain.items():
-            prefix = compressor.prefix(inner)
+        found = list(reconstruct(compressor, ids, others, undisturbed, batch))
+        for condition, places, done in found:
+            prefix, texts = compressor.prefix(plain[condition][places]), ids[places]
             written, _ = stepwise(compressor.decoder, prefix, 8)
-            nll, accuracy = teacher_forced(compressor.logits(prefix, ids), ids)
-            assert done[condition].ids.tolist() == written.tolist()
-            torch.testing.assert_close(done[condition].nll, nll)
-            torch.testing.assert_close(done[condition].accuracy, accuracy)
-    decoded = sum(done[condition].cost.positions for condition in ("zeroed", "shuffled"))
-    assert decoded <= 2 * passages * (6 + 7) + 6 + 7 + 7  # no row of theirs is decoded, but for the one of zeros
+            nll, accuracy = teacher_forced(compressor.logits(prefix, texts), texts)
+            assert done.ids.tolist() == written.tolist()
+            torch.testing.assert_close(done.nll, nll)
+            torch.testing.assert_close(done.accuracy, accuracy)
+    positions = {condition: done.cost.positions for condition, _, done in found}
+    assert positions.keys() == plain.keys()
+    # No row is decoded for them, but for the one of zeros: prefixes of 6 positions, texts of 7 (the last is not fed).
+    assert positions["shuffled"] <= passages * (6 + 7)
+    assert positions["zeroed"] <= len(undisturbed) * 7 + 3 * 6 + 2 * 7

@@ -227,6 +227,8 @@ def test_the_closure_of_a_room_holds_what_it_imports_and_no_more():
     assert "lm/pretrain.py" not in names("contextpress.figures.steps")
     assert "figures/style.py" in names("contextpress.figures.steps")
     assert "compressor/model.py" in names("contextpress.reconstruction.steps")
+    for room in ROOMS:
+        assert names(f"contextpress.{room}.steps") >= {"__init__.py", f"{room}/__init__.py"}
 
 
 def test_the_command_depends_on_no_room():
@@ -278,7 +280,11 @@ def test_imports_are_followed_wherever_they_stand(shop):
     assert found >= {"a/one.py", "a/__init__.py", "base.py", "b/__init__.py", "b/two.py", "b/three.py"}
     assert "b/four.py" not in found
     assert shop("shop.b.four") >= {"b/four.py", "b/three.py", "a/one.py", "b/two.py"}
-    assert shop("shop.base") - {"__init__.py"} == {"base.py"}
+    assert shop("shop.base") == {"__init__.py", "base.py"}
+
+
+def test_every_package_around_a_module_counts(shop):
+    assert shop("shop.b.two") >= {"__init__.py", "b/__init__.py"}
 
 
 def test_the_closure_is_sorted_and_holds_each_file_once(shop):

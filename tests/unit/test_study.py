@@ -200,6 +200,7 @@ def domains(*found: dict) -> dict:
         ({"corpus": {"formal": ["web"]}}, "corpus.formal names 'web', which is not a defined domain; defined: prose,"),
         ({"study": "../x"}, 'config key study is "../x": string should match pattern'),
         ({"lm": {"models": [{"name": "D1", "pretrain": "D1", "load": "x"}]}}, "config key lm.models[0]: model D1 must"),
+        ({"lm": {"models": [{"name": "A", "load": "x"}] * 2}}, "lm.models has A twice: names must differ"),
         (
             domains({"name": "m", "kind": "markov", "words": 8, "entropy": 3.0}),
             "config key corpus.domains[0]: entropy 3",

@@ -267,9 +267,11 @@ def _load(path: str | Path, finished: Path, out: Path):
     )
 
 
-@pytest.mark.parametrize("path", ["no/such", "/no/such/folder"])
+@pytest.mark.parametrize("path", ["no/such", "/no/such/folder", "no/such/folder"])
 def test_a_model_that_is_not_there_is_told(finished, tmp_path, path):
-    assert_says(the_line(_load(path, finished, tmp_path / "out")), (path, "cannot be loaded"))
+    assert_says(
+        the_line(_load(path, finished, tmp_path / "out")), (path, "cannot be loaded", "there is no such folder")
+    )
     assert made(tmp_path / "out") == []
 
 

@@ -196,6 +196,17 @@ class Study(Spec):
     figures: FiguresConfig = FiguresConfig()
 
     @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        for key, names in (
+            ("lm.models", [model.name for model in self.lm.models]),
+            ("lm.shapes", [shape.name for shape in self.lm.shapes]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{key} has {twice[0]} twice: names must differ")
+        return self
+
+    @model_validator(mode="after")
     def _names_are_defined(self) -> Self:
         domains = [domain.name for domain in self.corpus.domains]
         models = [model.name for model in self.lm.models]
@@ -206,17 +217,6 @@ class Study(Spec):
         _known("compressor.encoders", self.compressor.encoders, "model", models)
         _known("compressor.decoders", self.compressor.decoders, "model", models)
         _known("lm.models.shape", (model.shape for model in self.lm.models if model.pretrain), "shape", shapes)
-        return self
-
-    @model_validator(mode="after")
-    def _names_differ(self) -> Self:
-        for key, names in (
-            ("lm.models", [model.name for model in self.lm.models]),
-            ("lm.shapes", [shape.name for shape in self.lm.shapes]),
-        ):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"{key} has {twice[0]} twice: names must differ")
         return self
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from scipy import stats
 from contextpress.analysis.observations import CONTROLS, OBSERVATIONS
 from contextpress.analysis.spec import MemoryTest, ObservationsSpec
 from contextpress.entropy.scores import GAP, MODEL_FREE, PASSAGE_SCORES
-from contextpress.reconstruction.table import MEASURES, RECONSTRUCTIONS
+from contextpress.reconstruction.table import MEASURES, RECONSTRUCTIONS, UNDISTURBED_ONLY
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.tables import read_table
 from contextpress.tokens.passages import PASSAGES
@@ -40,6 +40,7 @@ def join(
     text = pd.concat([read_table(path, PASSAGES, columns) for path in passages])
     text["tokens"] = text.pop("token_ids").map(len)
     text = _by_passage(text, "passages")
+    undisturbed = text.index[text["variant"] == "normal"]
     free = _by_passage(pd.concat([read_table(path, MODEL_FREE) for path in model_free]), "model-free entropies")
     all_scores = pd.concat([read_table(path, PASSAGE_SCORES) for path in scores])
     by_model = {str(name): _by_passage(rows, f"scores of {name}") for name, rows in all_scores.groupby("model")}
@@ -54,7 +55,7 @@ def join(
         pair = (described.encoder, described.decoder, described.seed)
         if pair not in by_pair:
             raise UserError(f"no gap for encoder {pair[0]} and decoder {pair[1]} of seed {pair[2]}")
-        measured = _measures(path)
+        measured = _measures(path, undisturbed)
         wanted = measured.index
         part = pd.concat([_rows(text, wanted, "passages", path), _rows(free, wanted, "model-free", path)], axis=1)
         for side, model in (("encoder", described.encoder_model), ("decoder", described.decoder_model)):
@@ -111,8 +112,11 @@ def _rows(frame: pd.DataFrame, wanted: pd.Index, what: str, path: Path) -> pd.Da
     return frame.loc[wanted]
 
 
-def _measures(path: Path) -> pd.DataFrame:
-    """Measures per passage: with real memory under their own name, with a control under ``measure_control``."""
+def _measures(path: Path, undisturbed: pd.Index) -> pd.DataFrame:
+    """Measures per passage: with real memory under their own name, with a control under ``measure_control``.
+
+    Of a passage that is not ``undisturbed``, the controls zeroed and truncated may be missing.
+    """
     rows = read_table(path, RECONSTRUCTIONS, ["passage_id", "condition", *MEASURES])
     if rows.duplicated(["passage_id", "condition"]).any():
         raise UserError(f"table {path}: a passage comes twice in one condition")
@@ -120,8 +124,10 @@ def _measures(path: Path) -> pd.DataFrame:
     for condition in ("real", *CONTROLS):
         part = rows[rows["condition"] == condition].set_index("passage_id")[list(MEASURES)].sort_index()
         parts.append(part if condition == "real" else part.add_suffix(f"_{condition}"))
-    if any(not part.index.equals(parts[0].index) for part in parts) or parts[0].empty:
-        raise UserError(f"table {path}: not every passage has the conditions real, {', '.join(CONTROLS)}")
+        every = parts[0].index
+        needed = every.intersection(undisturbed) if condition in UNDISTURBED_ONLY else every
+        if part.empty or not part.index.isin(every).all() or not needed.isin(part.index).all():
+            raise UserError(f"table {path}: not every passage has the conditions real, {', '.join(CONTROLS)}")
     return pd.concat(parts, axis=1)
 
 

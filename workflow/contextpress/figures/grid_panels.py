@@ -130,7 +130,7 @@ def _gap(axes: Axes, panel: Panel, hypothesis: DataGap, finding: dict[str, Any],
         for index, ratio in enumerate(np.unique(ratios)):
             some = ratios == ratio
             axes.plot(gap[some], cells[some, 0], "os^D"[index % 4], color=COLOURS[index], label=f"ratio {ratio}")
-        axes.legend(loc="best")
+        _legend_below(axes)
         return "The last panel shows every compressor; encoder and decoder effects are not removed there."
     axes.set_ylabel(f"{short(hypothesis.measure)}, change from gap {names[0]:g}")
     axes.axhline(0, color=GREY, linewidth=0.5)
@@ -160,11 +160,16 @@ def _gap(axes: Axes, panel: Panel, hypothesis: DataGap, finding: dict[str, Any],
         label="effects removed",
     )
     axes.set_xticks(names, [f"{name:g}" for name in names])
-    axes.legend(loc="best")
+    _legend_below(axes)
     return (
         "The last panel gives the change from the smallest gap, as raw means and with the main effects of encoder and "
         "decoder removed."
     )
+
+
+def _legend_below(axes: Axes) -> None:
+    # Beside the data no corner is surely free: intervals can reach anywhere.
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 
 
 def _gaps(panel: Panel) -> tuple[Array, str]:

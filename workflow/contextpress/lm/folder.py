@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from contextpress.runtime.device import attention_kernel
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import sha256
+from contextpress.runtime.hub import located
 
 WEIGHTS = "model.safetensors"
 
@@ -27,12 +28,10 @@ def load_model(path: str | Path, device: torch.device, revision: str | None = No
     """
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            str(path),
-            revision=revision,
+            **located("model", path, revision, "config.json"),
             dtype=torch.float32,
             attn_implementation=attention_kernel(device),
             use_safetensors=True,
-            trust_remote_code=False,
         )
     except (OSError, ValueError) as error:
         raise UserError(f"model {path} cannot be loaded: {str(error).splitlines()[0]}") from None
@@ -40,8 +39,15 @@ def load_model(path: str | Path, device: torch.device, revision: str | None = No
 
 
 def context_length(path: str | Path, revision: str | None = None) -> int | None:
-    """Longest input of a model in tokens, by its config; None where the config does not say."""
-    config = AutoConfig.from_pretrained(str(path), revision=revision, trust_remote_code=False)
+    """Longest input of a model in tokens, by its config; None where the config does not say.
+
+    Raises:
+        UserError: if there is no such model.
+    """
+    try:
+        config = AutoConfig.from_pretrained(**located("model", path, revision, "config.json"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"model {path} cannot be loaded: {str(error).splitlines()[0]}") from None
     return getattr(config, "max_position_embeddings", None)
 
 

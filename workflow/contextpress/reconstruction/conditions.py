@@ -21,15 +21,17 @@ class Reading:
     """Prefixes of the decoder, and who reads them. What a prefix makes the decoder write is the same for every reader.
 
     Attributes:
-        prefixes: the decoder's input embeddings before the text, [prefixes, S + 2, width].
-        readers: by condition, for each passage the place of its prefix, [passages].
+        prefixes: the decoder's input embeddings before the text, [prefixes, S + 2, width]; none comes twice.
+        readers: by condition, the places of the passages read, and for each of them the place of its prefix.
     """
 
     prefixes: Tensor
-    readers: dict[str, Tensor]
+    readers: dict[str, tuple[Tensor, Tensor]]
 
 
-def readings(compressor: Compressor, memory: Tensor, ids: Tensor, others: Tensor) -> Iterator[Reading]:
+def readings(
+    compressor: Compressor, memory: Tensor, ids: Tensor, others: Tensor, undisturbed: Tensor
+) -> Iterator[Reading]:
     """The distinct prefixes of the four conditions; those that real and shuffled read are the same ones.
 
         real         <bos> z_1 ... z_S  <restate>
@@ -42,41 +44,45 @@ def readings(compressor: Compressor, memory: Tensor, ids: Tensor, others: Tensor
         memory: of each passage, [passages, S, width].
         ids: of each passage, [passages, window].
         others: for each passage the place of another one, [passages].
+        undisturbed: places of the passages that zeroed and truncated are read for.
     """
-    own = torch.arange(len(ids), device=ids.device)
-    yield Reading(compressor.prefix(memory), {"real": own, "shuffled": others.to(ids.device)})
-    yield Reading(compressor.prefix(torch.zeros_like(memory[:1])), {"zeroed": torch.zeros_like(own)})
-    yield Reading(compressor.prefix(compressor.embed(ids[:, : compressor.slots])), {"truncated": own})
+    every, own = (torch.arange(count, device=ids.device) for count in (len(ids), len(undisturbed)))
+    yield Reading(compressor.prefix(memory), {"real": (every, every), "shuffled": (every, others)})
+    yield Reading(compressor.prefix(torch.zeros_like(memory[:1])), {"zeroed": (undisturbed, torch.zeros_like(own))})
+    first = compressor.embed(ids[undisturbed, : compressor.slots])
+    yield Reading(compressor.prefix(first), {"truncated": (undisturbed, own)})
 
 
-def reconstruct(compressor: Compressor, ids: Tensor, others: Tensor, batch: int) -> dict[str, Reconstruction]:
+def reconstruct(
+    compressor: Compressor, ids: Tensor, others: Tensor, undisturbed: Tensor, batch: int
+) -> Iterator[tuple[str, Tensor, Reconstruction]]:
     """What the decoder writes and predicts under each condition, each distinct prefix decoded once.
 
     Args:
         compressor: in eval mode.
         ids: of each passage, [passages, window].
         others: for each passage the place of another one, [passages].
+        undisturbed: places of the passages that zeroed and truncated are read for, at least one.
         batch: passages decoded side by side.
 
-    Returns:
-        by condition; the cost is what the condition added to those before it.
+    Yields:
+        a condition, the places of its passages, and their reconstruction; its cost is what it added to those before.
     """
     rows = rows_at_once(ids.device, 1 + compressor.window + compressor.slots)
     memory = torch.cat([compressor.compress(chunk) for chunk in ids.split(rows)])
-    done = {}
-    for reading in readings(compressor, memory, ids, others):
-        prefixes = reading.prefixes
-        decoded = greedy.reconstruct(compressor.decoder, prefixes, ids[: len(prefixes)], batch=batch)
+    for reading in readings(compressor, memory, ids, others, undisturbed):
+        first, _ = next(iter(reading.readers.values()))
+        reference = ids[first[: len(reading.prefixes)]]
+        decoded = greedy.reconstruct(compressor.decoder, reading.prefixes, reference, batch=batch)
         cost = decoded.cost
-        for condition, which in reading.readers.items():
-            if len(which) == len(prefixes) and which.equal(torch.arange(len(which), device=which.device)):
+        for condition, (places, which) in reading.readers.items():
+            if torch.equal(ids[places], reference) and torch.equal(which, torch.arange(len(which), device=ids.device)):
                 nll, accuracy = decoded.nll, decoded.accuracy
             else:
-                nll, accuracy, more = greedy.score(compressor.decoder, prefixes, which, ids)
+                nll, accuracy, more = greedy.score(compressor.decoder, reading.prefixes, which, ids[places])
                 cost = Cost(cost.passes + more.passes, cost.positions + more.positions)
-            done[condition] = Reconstruction(decoded.ids[which], nll, accuracy, cost)
+            yield condition, places, Reconstruction(decoded.ids[which], nll, accuracy, cost)
             cost = Cost()
-    return done
 
 
 def other_passages(groups: pd.Series, documents: pd.Series) -> Tensor:

@@ -33,7 +33,7 @@ def reconstruct(
     output: Path,
     record: Path,
 ) -> None:
-    """Reconstruct the test passages and the ladder from memory and from three controls; float32, exact greedy."""
+    """Reconstruct the test passages and the ladder from memory and from controls; float32, exact greedy."""
     device = prepare(0)
     started = time.perf_counter()
     frame = pd.concat([read_table(path, PASSAGES) for path in passages], ignore_index=True)
@@ -41,25 +41,23 @@ def reconstruct(
     words = load_tokenizer(tokenizer)
     model = load_compressor(compressor, encoder, decoder, tokenizer, device)
     ids = torch.from_numpy(np.stack(frame["token_ids"].tolist())).long().to(device)
-    others = other_passages(frame["domain"] + "/" + frame["variant"], frame["document_id"])
+    others = other_passages(frame["domain"] + "/" + frame["variant"], frame["document_id"]).to(device)
+    undisturbed = torch.from_numpy(np.flatnonzero(frame["variant"] == "normal")).to(device)
+    parts, passes, positions = {}, 0, 0
     with torch.inference_mode():
-        done = under_each_condition(model, ids, others, spec.batch)
-    parts = []
-    for condition in CONDITIONS:
-        made = done[condition].ids.tolist()
-        texts = words.batch_decode(made, clean_up_tokenization_spaces=False)
-        part = measure_all(frame["token_ids"].map(list).tolist(), made, frame["text"].tolist(), texts)
-        part = part.assign(
-            passage_id=frame["passage_id"],
-            condition=condition,
-            nll=done[condition].nll.double().cpu().numpy(),
-            accuracy=done[condition].accuracy.double().cpu().numpy(),
-            reconstruction=texts,
-            token_ids=made,
-        )
-        parts.append(part)
-    write_table(output, pd.concat(parts, ignore_index=True), RECONSTRUCTIONS)
-    costs = [part.cost for part in done.values()]
-    passes, positions = sum(cost.passes for cost in costs), sum(cost.positions for cost in costs)
+        for condition, places, done in under_each_condition(model, ids, others, undisturbed, spec.batch):
+            passes, positions = passes + done.cost.passes, positions + done.cost.positions
+            read, made = frame.iloc[places.cpu().numpy()].reset_index(drop=True), done.ids.tolist()
+            texts = words.batch_decode(made, clean_up_tokenization_spaces=False)
+            part = measure_all(read["token_ids"].map(list).tolist(), made, read["text"].tolist(), texts)
+            parts[condition] = part.assign(
+                passage_id=read["passage_id"],
+                condition=condition,
+                nll=done.nll.double().cpu().numpy(),
+                accuracy=done.accuracy.double().cpu().numpy(),
+                reconstruction=texts,
+                token_ids=made,
+            )
+    write_table(output, pd.concat([parts[condition] for condition in CONDITIONS], ignore_index=True), RECONSTRUCTIONS)
     seconds = round(time.perf_counter() - started, 1)
     write_record(record, spec, seconds=seconds, forward_passes=passes, positions=positions, signatures=SIGNATURES)

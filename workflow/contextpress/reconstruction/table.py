@@ -1,4 +1,7 @@
-"""Schema of the reconstruction room's table: one row per passage and memory condition of one compressor."""
+"""Schema of the reconstruction room's table: one row per passage and memory condition of one compressor.
+
+A passage of the control ladder has no rows under ``UNDISTURBED_ONLY``.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from contextpress.runtime.tables import required
 # real: the passage's own memory. zeroed: all-zero vectors. shuffled: the memory of another passage of the domain.
 # truncated: no memory; the decoder sees the first 1/ratio of the passage's tokens as text.
 CONDITIONS = ("real", "zeroed", "shuffled", "truncated")
+
+# These two ask what memory is worth, of undisturbed passages only; the other two, what memory holds of any text.
+UNDISTURBED_ONLY = ("zeroed", "truncated")
 
 # Teacher-forced, then of the greedy text.
 MEASURES = (

@@ -17,17 +17,17 @@ def closure(*modules: str) -> list[str]:
     package's own ``__init__`` counts with each of its modules.
     """
     found: set[Path] = set()
-    waiting = [_file(module) for module in modules]
+    waiting = [path for module in modules for path in _files(module)]
     while waiting:
         path = waiting.pop()
-        if path is not None and path not in found:
+        if path not in found:
             found.add(path)
             waiting += _imports(path)
     return sorted(str(path) for path in found)
 
 
 @cache
-def _imports(path: Path) -> tuple[Path | None, ...]:
+def _imports(path: Path) -> tuple[Path, ...]:
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -35,13 +35,11 @@ def _imports(path: Path) -> tuple[Path | None, ...]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.append(node.module)
             names += [f"{node.module}.{alias.name}" for alias in node.names]
-    parents = [name.rpartition(".")[0] for name in names]
-    return tuple(_file(name) for name in [*names, *parents] if name.split(".")[0] == PACKAGE.name)
+    return tuple(path for name in names if name.split(".")[0] == PACKAGE.name for path in _files(name))
 
 
-def _file(module: str) -> Path | None:
-    base = ROOT.joinpath(*module.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
+def _files(module: str) -> list[Path]:
+    """The file of a module, and the ``__init__`` of each package that it lies in."""
+    parts = module.split(".")
+    bases = [ROOT.joinpath(*parts[:end]) for end in range(1, len(parts) + 1)]
+    return [path for base in bases for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()]

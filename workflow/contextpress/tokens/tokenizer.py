@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from contextpress.runtime.errors import UserError
+from contextpress.runtime.hub import located
 
 BOS, RESTATE = "<bos>", "<restate>"
 
@@ -49,7 +50,7 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
         UserError: if it is not there, or has no <bos> token to score a first token after.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(**located("tokenizer", path, revision, ""))
     except (OSError, ValueError) as error:
         raise UserError(f"tokenizer {path} cannot be loaded: {str(error).splitlines()[0]}") from None
     if tokenizer.bos_token_id is None:

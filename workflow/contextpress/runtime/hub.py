@@ -1,0 +1,75 @@
+"""Where a model or tokenizer is: in a folder, in the hub's cache, or on the hub. Told at once, not after retries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from contextpress.runtime.errors import UserError
+
+PATIENCE = 10.0  # seconds for the one question whether the hub can be reached and has the name
+
+
+def located(kind: str, name: str | Path, revision: str | None, needed: str) -> dict[str, object]:
+    """Arguments for ``from_pretrained`` that load ``name``, without the network if it is here.
+
+    Args:
+        kind: "model" or "tokenizer", for messages.
+        name: a folder; or owner/name or name on the hub.
+        revision: of the hub.
+        needed: a file that every such folder has; empty if there is none.
+
+    Raises:
+        UserError: if there is no such folder, the hub has no such name or revision, or it cannot be reached and its
+            cache has no copy.
+    """
+    folder = Path(name).expanduser()
+    cannot = f"{kind} {name} cannot be loaded"
+    if folder.is_dir():
+        if needed and not (folder / needed).is_file():
+            raise UserError(f"{cannot}: the folder has no {needed}")
+        return _arguments(str(folder), None, here=True)
+    said = str(name)
+    if isinstance(name, Path) or said.startswith((".", "/", "~")) or said.count("/") > 1 or folder.exists():
+        raise UserError(f"{cannot}: there is no such folder")
+    return _arguments(said, revision, here=not _on_the_hub(cannot, said, revision, needed))
+
+
+def _arguments(path: str, revision: str | None, *, here: bool) -> dict[str, object]:
+    return {
+        "pretrained_model_name_or_path": path,
+        "revision": revision,
+        "local_files_only": here,
+        "trust_remote_code": False,
+    }
+
+
+def _on_the_hub(cannot: str, name: str, revision: str | None, needed: str) -> bool:
+    """Whether the hub has ``name``; False if it cannot be reached, but the cache has a copy."""
+    # Imported only now: a folder needs none of it.
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        if not constants.HF_HUB_OFFLINE:
+            HfApi().model_info(name, revision=revision, timeout=PATIENCE)
+            return True
+        cause = "HF_HUB_OFFLINE is set, so the hub is not asked"
+    except HFValidationError:
+        raise UserError(f"{cannot}: it is neither a folder nor a name such as owner/name on the hub") from None
+    except GatedRepoError:
+        raise UserError(f"{cannot}: the hub asks for consent to its terms and for a login (hf auth login)") from None
+    except RevisionNotFoundError:
+        raise UserError(f"{cannot}: on the hub it has no revision {revision}") from None
+    except RepositoryNotFoundError:
+        raise UserError(
+            f"{cannot}: there is no such folder, and no such name on the hub; check the spelling, or log in if it is "
+            "private (hf auth login)"
+        ) from None
+    except Exception as error:  # the hub's client passes on the errors of the libraries below it
+        cause = f"the hub cannot be reached ({(str(error).splitlines() or [type(error).__name__])[0]})"
+    if isinstance(try_to_load_from_cache(name, needed or "tokenizer_config.json", revision=revision), str):
+        return False
+    raise UserError(
+        f"{cannot}: there is no such folder, nothing of that name in the cache, and {cause}; check the spelling, or "
+        f"fetch it where there is a network (hf download {name})"
+    )
