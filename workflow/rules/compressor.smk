@@ -18,6 +18,8 @@ rule compressor:
         f"{RESULTS}/logs/compressors/{{compressor}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/compressors/{{compressor}}.jsonl"
+    # Long jobs before short ones, or the last of them runs alone.
+    priority: 1
     conda:
         ENVIRONMENT
     params:

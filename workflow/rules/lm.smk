@@ -46,6 +46,8 @@ rule pretrain:
         f"{RESULTS}/benchmarks/lm/{{model}}.jsonl"
     wildcard_constraints:
         model="|".join(PRETRAINED) or "(?!)",
+    # What all else waits for.
+    priority: 2
     conda:
         ENVIRONMENT
     params:
