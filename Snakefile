@@ -18,6 +18,7 @@ include: "workflow/rules/lm.smk"
 include: "workflow/rules/entropy.smk"
 include: "workflow/rules/compressor.smk"
 include: "workflow/rules/reconstruction.smk"
+include: "workflow/rules/latency.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/figures.smk"
 
@@ -30,3 +31,4 @@ rule all:
         rules.claims.output,
         rules.manifest.output,
         rules.perplexity.output,
+        rules.latency.output,

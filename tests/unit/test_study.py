@@ -110,6 +110,7 @@ def every_spec(plan: Plan) -> list[Spec]:
         *(plan.load(name) for name in plan.models if name not in pretrained),
         *(plan.score(name) for name in plan.models),
         plan.gap(),
+        plan.latency(),
         *(plan.compressor(name) for name in plan.jobs),
         *(plan.observations(), plan.measure_figure(), plan.claim_figure(), plan.learning_figure(), plan.summary()),
     ]

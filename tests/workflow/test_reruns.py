@@ -39,6 +39,7 @@ def test_every_expected_file_exists(finished):
         "tables/observations.parquet",
         "tables/by_bucket.csv",
         "tables/perplexity.csv",
+        "tables/latency.csv",
     ]
     wanted += [f"findings/c{n}.json" for n in (1, 2, 3)]
     wanted += [f"figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "svg", "png")]
@@ -116,10 +117,11 @@ def test_touched_files_rerun_nothing(tree):
         ("figures/style.py", FIGURES | {"summary"}),
         ("report/steps.py", {"summary"}),
         ("analysis/verdicts.py", FROM_OBSERVATIONS),
-        ("reconstruction/greedy.py", {"reconstruct"} | FROM_OBSERVATIONS),
-        ("compressor/readouts.py", FROM_COMPRESSORS),
+        ("reconstruction/greedy.py", {"reconstruct", "latency"} | FROM_OBSERVATIONS),
+        ("compressor/readouts.py", {"latency"} | FROM_COMPRESSORS),
         ("entropy/score.py", ENTROPY | FROM_OBSERVATIONS),
-        ("lm/pretrain.py", MODELS | ENTROPY | FROM_COMPRESSORS),
+        ("latency/steps.py", {"latency"}),
+        ("lm/pretrain.py", MODELS | ENTROPY | {"latency"} | FROM_COMPRESSORS),
         ("plan.py", set()),
         ("study.py", set()),
     ],

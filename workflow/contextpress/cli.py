@@ -26,6 +26,7 @@ ROOMS = {
     "entropy": "score passages, bucket them, measure the gap of a pair",
     "compressor": "train a compressor for an encoder-decoder pair",
     "reconstruction": "reconstruct held-out passages and measure the result",
+    "latency": "time encoder and decoder by size of model",
     "analysis": "join the observations, test each claim",
     "figures": "draw one figure",
     "report": "write the summary of a study",

@@ -32,6 +32,7 @@ from contextpress.figures.spec import (
     ModelCurve,
     Sample,
 )
+from contextpress.latency.spec import LatencySpec
 from contextpress.lm.spec import LoadSpec, PretrainSpec, Shape, WarmupSpec
 from contextpress.report.spec import SummarySpec
 from contextpress.runtime.spec import Spec
@@ -211,6 +212,25 @@ class Plan:
             window=self.study.tokens.passages.window,
             domains=chosen.domains or dict.fromkeys(self.domains, 1.0),
             seed=job.seed,
+        )
+
+    @cached_property
+    def sizes(self) -> dict[str, str]:
+        """One model of each size: the first of each shape, and every loaded model."""
+        found: dict[str, str] = {}
+        for name, model in self.models.items():
+            found.setdefault(model.config.shape if model.config.pretrain else name, name)
+        return found
+
+    def latency(self) -> LatencySpec:
+        """Spec of the table of latencies, in the order of ``sizes``."""
+        chosen = self.study.compressor
+        return LatencySpec(
+            sizes=tuple(self.sizes),
+            readout=chosen.readouts[0],
+            connector=chosen.connector,
+            ratios=chosen.ratios,
+            window=self.study.tokens.passages.window,
         )
 
     # -- analysis, figures, report

@@ -22,7 +22,7 @@ OBSERVATIONS = pa.schema(
         required("ratio", pa.int32()),
         required("seed", pa.int32()),
         required("decoder_training", pa.string()),  # frozen, lora or full
-        required("memory_used", pa.bool_()),  # of the compressor: real memory beats shuffled memory
+        required("memory_used", pa.bool_()),  # of the compressor: real memory clearly beats shuffled memory
         pa.field("encoder_replaced", pa.float64()),  # share of natural text replaced, 0 to 1; empty: not from a mixture
         pa.field("decoder_replaced", pa.float64()),
         pa.field("gap_design", pa.float64()),

@@ -40,7 +40,10 @@ class CompressorDescription(Spec):
 
 
 class MemoryTest(Spec):
-    """When a compressor counts as using its memory: real memory must beat that of another passage."""
+    """When a compressor counts as using its memory: real memory must clearly beat that of another passage.
+
+    The other passage is of the same domain and, where there is one, of another document.
+    """
 
     confidence: Number = Field(
         default=0.95,
@@ -48,7 +51,13 @@ class MemoryTest(Spec):
         lt=1,
         description="Level of the one-sided lower bound of the mean gain in nll, by document.",
     )
-    min_gain: Number = Field(default=0.0, ge=0, description="The lower bound must exceed this many nats per token.")
+    min_gain: Number = Field(
+        default=0.25,
+        ge=0,
+        description="The lower bound must exceed this many nats per token; ours. A bound above 0 says only that memory "
+        "carries something, be it the passage's topic; 0.25 makes each true token 1.28 times as likely. It is "
+        "no proof of good reading: early compressors that predicted only 22 to 36 % of the tokens gained 0.76 to 1.15.",
+    )
 
 
 class ObservationsSpec(Spec):

@@ -56,11 +56,11 @@ def run(observations: pd.DataFrame) -> str:
 
 
 def unused(observations: pd.DataFrame) -> str:
-    """Compressors whose own memory is no better than another passage's; the claims leave them out."""
+    """Compressors whose own memory is not clearly better than another passage's; the claims leave them out."""
     compressors = observations.drop_duplicates(COMPRESSOR).sort_values(COMPRESSOR)
     idle = compressors[~compressors["memory_used"]]
     if idle.empty:
-        return f"None: all {len(compressors)} compressors reconstruct better from their own memory than from another's."
+        return f"None: all {len(compressors)} compressors read their own memory clearly better than another's."
     said = f"{len(idle)} of {len(compressors)} compressors; the claims leave them out."
     rows = idle[COMPRESSOR].astype(str).to_numpy().tolist()
     return said + "\n\n" + table([name.replace("_", " ") for name in COMPRESSOR], rows)

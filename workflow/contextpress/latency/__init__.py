@@ -1,0 +1,1 @@
+"""How long encoder and decoder take."""

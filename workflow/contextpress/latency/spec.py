@@ -1,0 +1,18 @@
+"""What a table of latencies depends on, beside the models."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from contextpress.compressor.spec import ConnectorName, ReadOutName
+from contextpress.runtime.spec import Spec, Whole
+
+
+class LatencySpec(Spec):
+    """What is timed."""
+
+    sizes: tuple[str, ...] = Field(min_length=1, description="names of the sizes, in the order of the models given")
+    readout: ReadOutName
+    connector: ConnectorName
+    ratios: tuple[Whole, ...] = Field(min_length=1, description="tokens of a passage per memory vector")
+    window: Whole = Field(gt=0, description="tokens per passage")

@@ -1,0 +1,25 @@
+rule latency:
+    """How long encoder and decoder take, by size of model. Nothing is computed from it: timings never repeat."""
+    input:
+        code=code_of("latency"),
+        lock=LOCK,
+        weights=[lm_weights(name) for name in PLAN.sizes.values()],
+        tokenizer=rules.tokenizer.output.tokenizer,
+    output:
+        table=f"{RESULTS}/tables/latency.csv",
+        record=f"{RESULTS}/tables/latency.json",
+    log:
+        f"{RESULTS}/logs/latency.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/latency.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.latency),
+        models=lambda wildcards, input: [
+            str(Path(path).parent) for path in input.weights
+        ],
+        tokenizer=folder_of("tokenizer"),
+    shell:
+        "contextpress latency measure --spec {params.spec:q} --models {params.models:q}"
+        " --tokenizer {params.tokenizer:q} --output {output.table:q} --record {output.record:q} &> {log:q}"
