@@ -147,7 +147,9 @@ class CompressorConfig(Spec):
         ("D1", "D4", "D6"), description="models that reconstruct; every encoder is paired with every decoder"
     )
     readouts: _list_of(ReadOutName) = Field(  # type: ignore[valid-type]
-        ("mean_pool",), description="memory_tokens (ICAE), mean_pool"
+        ("mean_pool",),
+        description="memory_tokens (at the end of the passage, as ICAE), interleaved (one after each group), mean_pool "
+        "(the mean of each group)",
     )
     ratios: _list_of(Annotated[Whole, Field(gt=0)]) = Field(  # type: ignore[valid-type]
         (2, 4), description="tokens of a passage per memory vector; each divides tokens.passages.window"

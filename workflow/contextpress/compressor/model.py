@@ -57,8 +57,11 @@ class Compressor(nn.Module):
         ``n`` is the window, or in training a shorter multiple of the ratio.
         """
         marked = torch.cat([ids.new_full((len(ids), 1), self.bos), ids], dim=1)
-        embedded = self.readout.inputs(self.encoder.get_input_embeddings()(marked))
-        states = self.encoder(inputs_embeds=embedded, use_cache=False).last_hidden_state
+        embedded, positions = self.readout.inputs(self.encoder.get_input_embeddings()(marked))
+        # Without a mask, transformers takes a position that does not rise by one for the start of another text.
+        everything = ids.new_ones(embedded.shape[:2])
+        read = {"inputs_embeds": embedded, "position_ids": positions.unsqueeze(0), "attention_mask": everything}
+        states = self.encoder(**read, use_cache=False).last_hidden_state
         memory: Tensor = self.connector(self.readout.select(states))
         assert memory.shape[1] * self.ratio == ids.shape[1]
         return memory

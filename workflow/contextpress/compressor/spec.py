@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from contextpress.runtime.schedule import Schedule
 from contextpress.runtime.spec import Number, Spec, Whole
 
-ReadOutName = Literal["memory_tokens", "mean_pool"]
+ReadOutName = Literal["memory_tokens", "interleaved", "mean_pool"]
 ConnectorName = Literal["linear", "mlp"]
 EncoderTraining = Literal["full", "lora"]
 DecoderTraining = Literal["frozen", "lora", "full"]
