@@ -13,6 +13,7 @@ ReadOutName = Literal["memory_tokens", "interleaved", "mean_pool"]
 ConnectorName = Literal["linear", "mlp"]
 EncoderTraining = Literal["full", "lora"]
 DecoderTraining = Literal["frozen", "lora", "full"]
+ObjectiveName = Literal["autoencoding", "autoencoding_continuation"]
 
 
 class LowRank(Spec):
@@ -65,6 +66,8 @@ class CompressorSpec(Spec):
     encoder: str
     decoder: str
     architecture: Architecture
+    objective: ObjectiveName
+    continuation_weight: float
     schedule: Schedule
     curriculum: Curriculum
     window: Whole
