@@ -207,6 +207,8 @@ class Plan:
                 decoder_training=chosen.decoder_training,
                 lora=chosen.lora,
             ),
+            objective=chosen.objective,
+            continuation_weight=chosen.continuation_weight,
             schedule=chosen.schedule,
             curriculum=chosen.curriculum,
             window=self.study.tokens.passages.window,

@@ -19,6 +19,7 @@ from contextpress.compressor.spec import (
     DecoderTraining,
     EncoderTraining,
     LowRank,
+    ObjectiveName,
     ReadOutName,
 )
 from contextpress.corpus.spec import Arithmetic, CorpusSpec, Domains, Embedded
@@ -147,7 +148,9 @@ class CompressorConfig(Spec):
         ("D1", "D4", "D6"), description="models that reconstruct; every encoder is paired with every decoder"
     )
     readouts: _list_of(ReadOutName) = Field(  # type: ignore[valid-type]
-        ("mean_pool",), description="memory_tokens (ICAE), mean_pool"
+        ("mean_pool",),
+        description="memory_tokens (at the end of the passage, as ICAE), interleaved (one after each group), mean_pool "
+        "(the mean of each group)",
     )
     ratios: _list_of(Annotated[Whole, Field(gt=0)]) = Field(  # type: ignore[valid-type]
         (2, 4), description="tokens of a passage per memory vector; each divides tokens.passages.window"
@@ -156,6 +159,14 @@ class CompressorConfig(Spec):
     encoder_training: EncoderTraining = Field("full", description="full, lora")
     decoder_training: DecoderTraining = Field("frozen", description="frozen (as in claim C2), lora, full")
     lora: LowRank = Field(LowRank(), description="for the parts that are trained by LoRA")
+    objective: ObjectiveName = Field(
+        "autoencoding",
+        description="autoencoding (restate the passage, as the paper), autoencoding_continuation (and continue it, as "
+        "ICAE; needs training documents of two windows)",
+    )
+    continuation_weight: Number = Field(
+        0.5, ge=0, le=1, description="of the continuation in that loss, restating has the rest (ours)"
+    )
     schedule: Schedule = Field(
         Schedule(steps=260, batch=32, learning_rate=4e-3),
         description="optimisation of every compressor. In a trial (one seed, D1 and D1, mean pool) 200 steps gave 0.98 "

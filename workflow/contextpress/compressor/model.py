@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from contextpress.compressor.connectors import CONNECTORS, Connector
@@ -57,17 +56,24 @@ class Compressor(nn.Module):
         ``n`` is the window, or in training a shorter multiple of the ratio.
         """
         marked = torch.cat([ids.new_full((len(ids), 1), self.bos), ids], dim=1)
-        embedded = self.readout.inputs(self.encoder.get_input_embeddings()(marked))
-        states = self.encoder(inputs_embeds=embedded, use_cache=False).last_hidden_state
+        embedded, positions = self.readout.inputs(self.encoder.get_input_embeddings()(marked))
+        # Without a mask, transformers takes a position that does not rise by one for the start of another text.
+        everything = ids.new_ones(embedded.shape[:2])
+        read = {"inputs_embeds": embedded, "position_ids": positions.unsqueeze(0), "attention_mask": everything}
+        states = self.encoder(**read, use_cache=False).last_hidden_state
         memory: Tensor = self.connector(self.readout.select(states))
         assert memory.shape[1] * self.ratio == ids.shape[1]
         return memory
 
-    def prefix(self, memory: Tensor) -> Tensor:
-        """What the decoder reads before the text: [batch, S, width] -> [batch, S + 2, width]."""
+    def prefix(self, memory: Tensor, mark: Tensor | None = None) -> Tensor:
+        """What the decoder reads before the text: [batch, S, width] -> [batch, S + 2, width].
+
+        ``mark`` [width] is the embedding that ends it and says what is to follow: by default that of <restate>.
+        """
         batch = len(memory)
         start = self.embed(torch.full((batch, 1), self.bos, device=memory.device))
-        return torch.cat([start, memory, self.restate.expand(batch, 1, -1)], dim=1)
+        end = self.restate if mark is None else mark
+        return torch.cat([start, memory, end.expand(batch, 1, -1)], dim=1)
 
     def embed(self, ids: Tensor) -> Tensor:
         """The decoder's embeddings of token ids [batch, n] -> [batch, n, width], float32."""
@@ -85,8 +91,3 @@ class Compressor(nn.Module):
         predicted: Tensor = self.decoder.get_output_embeddings()(hidden[:, prefix.shape[1] - 1 :])
         assert predicted.shape[:2] == ids.shape
         return predicted
-
-    def reconstruction_loss(self, ids: Tensor) -> Tensor:
-        """The autoencoding objective (ICAE, eq. 2): mean nll of passages [batch, n] given their memory, nats."""
-        logits = self.logits(self.prefix(self.compress(ids)), ids)
-        return cross_entropy(logits.flatten(0, 1).float(), ids.flatten())

@@ -1,36 +1,93 @@
 """Read-outs: how an encoder's hidden states become a fixed number of memory states.
 
-A read-out says what the encoder reads (``inputs``) and which of its states are the memory (``select``).
+A read-out says what the encoder reads, at which positions (``inputs``), and which of its states are the memory
+(``select``).
+
+How fast a frozen decoder learns to read them differs. In one trial (D1 and D1, one seed, ratio 4, 200 steps, no
+curriculum) held-out prose came to a token accuracy of 0.69 with mean_pool, 0.50 with interleaved, 0.35 with
+memory_tokens, and 0.31 with memory tokens whose positions follow those of the text.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 
+class Inputs(NamedTuple):
+    """What an encoder reads.
+
+    Attributes:
+        embedded: input embeddings, [batch, n, width].
+        positions: position ids, int64 [n]. A memory token takes that of the last token of its group (Enhanced Position
+            Layout, Zhao et al., arXiv 2409.14364): so it starts near what it is to hold, wherever it stands, and text
+            keeps the distances of pretraining.
+    """
+
+    embedded: Tensor
+    positions: Tensor
+
+
 class MemoryTokens(nn.Module):
     """Trained tokens at the end of the input, whose last states are the memory (ICAE, arXiv 2307.06945).
 
-    encoder reads   <bos> x_1 ... x_L  m_1 ... m_S
-    memory                             h_1 ... h_S
+    encoder reads   <bos> x_1 x_2 x_3 x_4  m_1 m_2       at ratio 2
+    at position       0    1   2   3   4    2   4
+    memory                                 h_1 h_2
     """
 
     def __init__(self, slots: int, ratio: int, embedding: Tensor) -> None:
         """Start every memory token at the mean of ``embedding`` [vocabulary, width], plus noise of its spread."""
         super().__init__()
         self.ratio = ratio
-        mean, spread = embedding.float().mean(0), embedding.float().std(0)
-        self.tokens = nn.Parameter(mean + spread * torch.randn(slots, embedding.shape[1]).to(embedding.device))
+        self.tokens = nn.Parameter(_typical(slots, embedding))
 
-    def inputs(self, embedded: Tensor) -> Tensor:
+    def inputs(self, embedded: Tensor) -> Inputs:
         """[batch, 1 + L, width] -> [batch, 1 + L + S, width]; a passage shorter than the window has fewer slots."""
-        used = self.tokens[: (embedded.shape[1] - 1) // self.ratio].to(embedded.dtype)
-        return torch.cat([embedded, used.expand(len(embedded), -1, -1)], dim=1)
+        text = torch.arange(embedded.shape[1], device=embedded.device)
+        ends = text[self.ratio :: self.ratio]
+        used = self.tokens[: len(ends)].to(embedded.dtype).expand(len(embedded), -1, -1)
+        return Inputs(torch.cat([embedded, used], dim=1), torch.cat([text, ends]))
 
     def select(self, states: Tensor) -> Tensor:
         """[batch, 1 + L + S, width] -> [batch, S, width]."""
         return states[:, -((states.shape[1] - 1) // (self.ratio + 1)) :]
+
+
+class Interleaved(nn.Module):
+    """A trained token after each group of ``ratio`` neighbours, whose last states are the memory.
+
+    encoder reads   <bos> x_1 x_2  m  x_3 x_4  m         at ratio 2
+    at position       0    1   2   2   3   4   4
+    memory                        h_1         h_2
+
+    A causal encoder's h_i holds nothing of later groups. One token serves all places, as the beacons of Activation
+    Beacon do (Zhang et al., arXiv 2401.03462).
+    """
+
+    def __init__(self, slots: int, ratio: int, embedding: Tensor) -> None:
+        """Start the memory token at the mean of ``embedding`` [vocabulary, width], plus noise of its spread."""
+        super().__init__()
+        self.ratio = ratio
+        self.token = nn.Parameter(_typical(1, embedding))
+
+    def inputs(self, embedded: Tensor) -> Inputs:
+        """[batch, 1 + L, width] -> [batch, 1 + L + S, width]."""
+        batch, length, _ = embedded.shape
+        slots = (length - 1) // self.ratio
+        groups = embedded[:, 1:].unflatten(1, (slots, self.ratio))
+        tokens = self.token.to(embedded.dtype).expand(batch, slots, 1, -1)
+        places = torch.arange(1, length, device=embedded.device).view(slots, self.ratio)
+        return Inputs(
+            torch.cat([embedded[:, :1], torch.cat([groups, tokens], dim=2).flatten(1, 2)], dim=1),
+            torch.cat([places.new_zeros(1), torch.cat([places, places[:, -1:]], dim=1).flatten()]),
+        )
+
+    def select(self, states: Tensor) -> Tensor:
+        """[batch, 1 + L + S, width] -> [batch, S, width]."""
+        return states[:, self.ratio + 1 :: self.ratio + 1]
 
 
 class MeanPool(nn.Module):
@@ -45,13 +102,24 @@ class MeanPool(nn.Module):
         super().__init__()
         self.ratio = ratio
 
-    def inputs(self, embedded: Tensor) -> Tensor:
+    def inputs(self, embedded: Tensor) -> Inputs:
         """[batch, 1 + L, width], unchanged."""
-        return embedded
+        return Inputs(embedded, torch.arange(embedded.shape[1], device=embedded.device))
 
     def select(self, states: Tensor) -> Tensor:
         """[batch, 1 + L, width] -> [batch, S, width]."""
         return states[:, 1:].unflatten(1, (-1, self.ratio)).mean(2)
 
 
-READOUTS: dict[str, type[MemoryTokens | MeanPool]] = {"memory_tokens": MemoryTokens, "mean_pool": MeanPool}
+def _typical(count: int, embedding: Tensor) -> Tensor:
+    """Random vectors that look like rows of ``embedding`` [vocabulary, width]: [count, width], float32."""
+    mean, spread = embedding.float().mean(0), embedding.float().std(0)
+    return mean + spread * torch.randn(count, embedding.shape[1]).to(embedding.device)
+
+
+ReadOut = MemoryTokens | Interleaved | MeanPool
+READOUTS: dict[str, type[ReadOut]] = {
+    "memory_tokens": MemoryTokens,
+    "interleaved": Interleaved,
+    "mean_pool": MeanPool,
+}

@@ -9,10 +9,11 @@ from pydantic import Field, model_validator
 from contextpress.runtime.schedule import Schedule
 from contextpress.runtime.spec import Number, Spec, Whole
 
-ReadOutName = Literal["memory_tokens", "mean_pool"]
+ReadOutName = Literal["memory_tokens", "interleaved", "mean_pool"]
 ConnectorName = Literal["linear", "mlp"]
 EncoderTraining = Literal["full", "lora"]
 DecoderTraining = Literal["frozen", "lora", "full"]
+ObjectiveName = Literal["autoencoding", "autoencoding_continuation"]
 
 
 class LowRank(Spec):
@@ -65,6 +66,8 @@ class CompressorSpec(Spec):
     encoder: str
     decoder: str
     architecture: Architecture
+    objective: ObjectiveName
+    continuation_weight: float
     schedule: Schedule
     curriculum: Curriculum
     window: Whole

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from contextpress.compressor.folder import build, save_compressor
+from contextpress.compressor.objectives import OBJECTIVES
 from contextpress.compressor.spec import CompressorSpec
 from contextpress.compressor.training import train as train_compressor
 from contextpress.runtime.device import device_name, prepare
@@ -24,10 +25,11 @@ def train(
     """Train one compressor on the training text of all domains."""
     device = prepare(spec.seed)
     compressor = build(spec, encoder, decoder, tokenizer, device)
+    objective = OBJECTIVES[spec.objective](compressor, spec.continuation_weight)
     passages = {}
     for domain, path in zip(spec.domains, arrays, strict=True):
         loaded = load_arrays(path)
-        passages[domain] = windows(loaded["ids"], loaded["offsets"], spec.window)
-    done = train_compressor(compressor, passages, spec.domains, spec.schedule, spec.curriculum, spec.seed, spec.name)
+        passages[domain] = windows(loaded["ids"], loaded["offsets"], spec.window * objective.spans)
+    done = train_compressor(objective, passages, spec.domains, spec.schedule, spec.curriculum, spec.seed, spec.name)
     save_compressor(compressor, spec, encoder, decoder, output)
     done.keep(spec, device_name(device), output / "history.parquet", record)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from contextpress.compressor.model import Compressor
+from contextpress.compressor.objectives import Autoencoding
 from contextpress.compressor.spec import Curriculum
+from contextpress.runtime.errors import UserError
 from contextpress.runtime.fit import fit
 from contextpress.runtime.history import History
 from contextpress.runtime.sampling import endless
@@ -15,7 +16,7 @@ from contextpress.tokens.arrays import IdArray, share_out
 
 
 def train(
-    compressor: Compressor,
+    objective: Autoencoding,
     passages: dict[str, IdArray],
     shares: dict[str, float],
     schedule: Schedule,
@@ -26,14 +27,24 @@ def train(
     """Train on passages of every domain, each step holding the same share of each.
 
     Args:
-        compressor: in training mode, on its device.
-        passages: token ids per domain, [n, window].
+        objective: of a compressor in training mode, on its device.
+        passages: token ids per domain, [n, window], or several windows in a row where the objective reads several.
         shares: weight of each domain in a batch.
         schedule: steps, batch and learning rate.
         curriculum: how much of the passages is read, when.
         seed: of the order of the passages.
         name: shown with the progress.
+
+    Raises:
+        UserError: if a domain has no passage.
     """
+    for domain, rows in passages.items():
+        if not len(rows):
+            raise UserError(
+                f"compressor {name}: domain {domain} has no training document of {rows.shape[1]} tokens; lower "
+                "tokens.passages.window, or give longer text"
+            )
+    compressor, spans = objective.compressor, objective.spans
     generator = torch.Generator().manual_seed(seed)
     parts = [
         endless(torch.from_numpy(passages[domain].astype("int64")), count, generator)
@@ -48,9 +59,10 @@ def train(
     def loss_of(step: int) -> Tensor:
         rows = torch.cat([part() for part in parts])
         length = lengths[step]
-        start = int(torch.randint(rows.shape[1] - length + 1, (1,), generator=generator))
-        return compressor.reconstruction_loss(rows[:, start : start + length].to(device))
+        start = int(torch.randint(rows.shape[1] - spans * length + 1, (1,), generator=generator))
+        loss: Tensor = objective(rows[:, start : start + spans * length].to(device))
+        return loss
 
-    # Through the encoder go <bos>, passage and memory; through the decoder <bos>, memory, <restate> and passage.
-    tokens = sum(2 * length + 2 * (length // compressor.ratio) + 2 for length in lengths) * schedule.batch
-    return fit(name, compressor, loss_of, schedule, tokens)
+    # Through the encoder go <bos>, passage and memory; through the decoder <bos>, memory, the mark and a text.
+    tokens = (1 + spans) * sum(length + length // compressor.ratio + 1 for length in lengths) * schedule.batch
+    return fit(name, objective, loss_of, schedule, tokens)
