@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -258,8 +259,8 @@ def test_a_broken_table_is_told(finished, tmp_path):
 # -- models
 
 
-def _load(path: str | Path, finished: Path, out: Path):
-    spec = json.dumps({"name": "L", "path": str(path), "revision": None})
+def _load(path: str | Path, finished: Path, out: Path, positions: int = 32):
+    spec = json.dumps({"name": "L", "path": str(path), "revision": None, "positions": positions})
     return run(
         finished,
         *("contextpress", "lm", "load", "--spec", spec, "--tokenizer", "results/smoke/tokens/tokenizer"),
@@ -280,6 +281,16 @@ def test_a_model_with_another_tokenizer_is_told(finished, tmp_path):
     line = the_line(_load(STORIES, finished, tmp_path / "out"))
     assert_says(line, ("model L", str(STORIES), "another tokenizer", "tokens.tokenizer.load"))
     assert made(tmp_path / "out") == []
+
+
+def test_a_model_that_reads_too_little_is_told(finished, tmp_path):
+    folder = tmp_path / "short"
+    shutil.copytree(finished / "results/smoke/lm/D1-s0", folder)
+    shutil.copytree(finished / "results/smoke/tokens/tokenizer", folder, dirs_exist_ok=True)
+    line = the_line(_load(folder, finished, tmp_path / "out", positions=129))
+    assert_says(line, ("model L", str(folder), "at most 128 positions", "tokens.passages.window", "needs 129"))
+    assert made(tmp_path / "out") == []
+    assert _load(folder, finished, tmp_path / "out", positions=128).returncode == 0
 
 
 # -- the command itself

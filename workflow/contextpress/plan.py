@@ -165,7 +165,7 @@ class Plan:
         config = self.models[model].config
         if config.load is None:
             raise ValueError(f"{model} is pretrained, not loaded")
-        return LoadSpec(name=model, path=config.load, revision=config.revision)
+        return LoadSpec(name=model, path=config.load, revision=config.revision, positions=self.study.positions())
 
     # -- entropy
 

@@ -239,8 +239,7 @@ class Study(Spec):
                     f"compressor.ratios has {ratio}, which does not divide tokens.passages.window ({window}); "
                     f"allowed: {', '.join(str(n) for n in range(1, window + 1) if window % n == 0)}"
                 )
-        slots = window // min(self.compressor.ratios)
-        needed = max(window + slots + 2, row + 2, 2 * self.lm.warmup.longest + 2)
+        needed = max(self.positions(), row + 2, 2 * self.lm.warmup.longest + 2)
         used = {model.shape for model in self.lm.models if model.pretrain}
         for shape in self.lm.shapes:
             if shape.name in used and shape.context < needed:
@@ -249,6 +248,11 @@ class Study(Spec):
                     f"memory and marks, lm.pretraining.row {row}, or twice lm.warmup.longest, need {needed}"
                 )
         return self
+
+    def positions(self) -> int:
+        """Longest input of encoder and decoder: a passage, its memory, <bos> and <restate>."""
+        window = self.tokens.passages.window
+        return window + window // min(self.compressor.ratios) + 2
 
     @model_validator(mode="after")
     def _one_tokenizer(self) -> Self:

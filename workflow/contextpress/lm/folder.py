@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from contextpress.runtime.device import attention_kernel
 from contextpress.runtime.errors import UserError
@@ -36,19 +36,6 @@ def load_model(path: str | Path, device: torch.device, revision: str | None = No
     except (OSError, ValueError) as error:
         raise UserError(f"model {path} cannot be loaded: {str(error).splitlines()[0]}") from None
     return model.to(device).eval()
-
-
-def context_length(path: str | Path, revision: str | None = None) -> int | None:
-    """Longest input of a model in tokens, by its config; None where the config does not say.
-
-    Raises:
-        UserError: if there is no such model.
-    """
-    try:
-        config = AutoConfig.from_pretrained(**located("model", path, revision, "config.json"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"model {path} cannot be loaded: {str(error).splitlines()[0]}") from None
-    return getattr(config, "max_position_embeddings", None)
 
 
 def weights_hash(folder: Path) -> str:

@@ -93,3 +93,4 @@ class LoadSpec(Spec):
     name: str
     path: str
     revision: str | None
+    positions: Whole

@@ -52,6 +52,12 @@ def load(*, spec: LoadSpec, tokenizer: Path, output: Path, record: Path) -> None
     model = load_model(spec.path, device, spec.revision)
     if model.get_input_embeddings().num_embeddings < len(words):
         raise UserError(f"model {spec.name} ({spec.path}) has fewer embeddings than its tokenizer has entries")
+    longest = getattr(model.config, "max_position_embeddings", None)
+    if longest is not None and longest < spec.positions:
+        raise UserError(
+            f"model {spec.name} ({spec.path}) reads at most {longest} positions; config key tokens.passages.window, "
+            f"with memory and marks, needs {spec.positions}"
+        )
     save_model(model, output)
     History().keep(spec, device_name(device), output / "history.parquet", record)
 
