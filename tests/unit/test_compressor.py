@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
+from contextpress.compressor.connectors import CONNECTORS, Alignment
 from contextpress.compressor.folder import load_compressor, save_compressor
 from contextpress.compressor.model import Compressor
 from contextpress.compressor.objectives import Autoencoding
@@ -13,7 +15,7 @@ from contextpress.lm.folder import save_model
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.schedule import Schedule
 from contextpress.tokens.tokenizer import train_tokenizer
-from tests.unit.models import VOCABULARY, tiny
+from tests.unit.models import FAMILIES, VOCABULARY, WIDTH, tiny
 
 BOS, RESTATE, WINDOW = 0, 1, 8
 
@@ -31,7 +33,7 @@ def passages(rows=3):
 
 @pytest.mark.parametrize("readout", READOUTS)
 @pytest.mark.parametrize("ratio", [1, 2, 4, 8])
-@pytest.mark.parametrize("connector", ["linear", "mlp"])
+@pytest.mark.parametrize("connector", CONNECTORS)
 def test_as_many_vectors_as_slots_in_the_decoders_width(readout, ratio, connector):
     made = compressor(readout, ratio, connector=connector, decoder_shape={"hidden_size": 48})
     memory = made.compress(passages())
@@ -93,6 +95,34 @@ def test_mean_pool_by_hand():
     states = torch.arange(10.0).view(1, 5, 2)  # the first is that of <bos>
     pooled = MeanPool(2, 2, torch.empty(0, 2)).select(states)
     assert pooled.tolist() == [[[3.0, 4.0], [7.0, 8.0]]]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_alignment_block_is_the_decoders_first(family):
+    decoder, states = tiny(family), torch.randn(2, 5, WIDTH)
+    alignment = Alignment(WIDTH, decoder).eval()
+    with torch.no_grad():
+        alignment.inner.weight.copy_(torch.eye(WIDTH))
+        alignment.inner.bias.zero_()
+        expected = decoder(inputs_embeds=states, output_hidden_states=True).hidden_states[1]
+        torch.testing.assert_close(alignment(states), expected)
+
+
+def test_the_alignment_block_learns_and_the_decoder_does_not():
+    made = compressor("mean_pool", connector="alignment")
+    before = {name: p.clone() for name, p in made.decoder.named_parameters()}
+    Autoencoding(made, 0.0)(passages()).backward()
+    with torch.no_grad():
+        for p in made.connector.parameters():
+            assert p.grad.any()
+            p.add_(1.0)
+    assert all(p.equal(before[name]) for name, p in made.decoder.named_parameters())
+
+
+def test_alignment_refuses_a_decoder_whose_blocks_it_does_not_know():
+    other = GPT2LMHeadModel(GPT2Config(vocab_size=9, n_embd=8, n_layer=1, n_head=2))
+    with pytest.raises(UserError, match="gpt2 has no first block"):
+        Alignment(WIDTH, other)
 
 
 def test_predictions_are_aligned_with_their_tokens():

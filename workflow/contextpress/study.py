@@ -155,7 +155,11 @@ class CompressorConfig(Spec):
     ratios: _list_of(Annotated[Whole, Field(gt=0)]) = Field(  # type: ignore[valid-type]
         (2, 4), description="tokens of a passage per memory vector; each divides tokens.passages.window"
     )
-    connector: ConnectorName = Field("mlp", description="from encoder to decoder width: linear, mlp (two layers)")
+    connector: ConnectorName = Field(
+        "mlp",
+        description="from encoder to decoder width: linear, mlp (two layers), alignment (a matrix and a copy of the "
+        "decoder's first block; with mean_pool this is GMSA)",
+    )
     encoder_training: EncoderTraining = Field("full", description="full, lora")
     decoder_training: DecoderTraining = Field("frozen", description="frozen (as in claim C2), lora, full")
     lora: LowRank = Field(LowRank(), description="for the parts that are trained by LoRA")

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from contextpress.runtime.errors import UserError
+
+FINAL_NORMS = ("norm", "final_layer_norm")  # what Llama and its kin, and GPT-NeoX, call it
 
 
 class Connector(nn.Module):
@@ -26,15 +33,59 @@ class Connector(nn.Module):
         return mapped * torch.rsqrt(mapped.pow(2).mean(-1, keepdim=True) + 1e-6) * self.gain
 
 
-def linear(encoder_width: int, decoder_width: int) -> nn.Module:
+class Alignment(nn.Module):
+    """One matrix, then a copy of the decoder's first block, which is trained (layer semantic alignment).
+
+    An encoder's last states say what a text means; a decoder expects what its first block reads, words. The block
+    turns the one into the other and lets memory vectors read those before them. With mean_pool this is GMSA (Tang et
+    al., arXiv 2505.12215), which aligns by one such block or several.
+    """
+
+    def __init__(self, encoder_width: int, decoder: PreTrainedModel) -> None:
+        """Copy the first of the decoder's ``layers``; the decoder itself is left as it is.
+
+        Raises:
+            UserError: if the decoder is built in another way than Llama or GPT-NeoX.
+        """
+        super().__init__()
+        body = decoder.get_decoder()
+        norms = [name for name in FINAL_NORMS if hasattr(body, name)]
+        if not hasattr(body, "layers") or not norms:
+            raise UserError(
+                f"decoder {decoder.config.model_type} has no first block that connector alignment can copy; choose "
+                "linear or mlp"
+            )
+        config = copy.deepcopy(body.config)
+        config.num_hidden_layers, config.vocab_size, config.pad_token_id = 1, 1, None
+        if getattr(config, "layer_types", None):
+            config.layer_types = config.layer_types[:1]
+        self.inner = nn.Linear(encoder_width, _width(decoder))
+        self.block = type(body)(config)
+        self.block.layers.load_state_dict(body.layers[:1].state_dict())
+        self.block.set_input_embeddings(None)
+        for name in norms:
+            setattr(self.block, name, nn.Identity())  # it belongs behind the last block
+
+    def forward(self, states: Tensor) -> Tensor:
+        """[batch, S, encoder width] -> [batch, S, decoder width]."""
+        aligned: Tensor = self.block(inputs_embeds=self.inner(states), use_cache=False).last_hidden_state
+        return aligned
+
+
+def linear(encoder_width: int, decoder: PreTrainedModel) -> nn.Module:
     """One matrix."""
-    return nn.Linear(encoder_width, decoder_width)
+    return nn.Linear(encoder_width, _width(decoder))
 
 
-def mlp(encoder_width: int, decoder_width: int) -> nn.Module:
+def mlp(encoder_width: int, decoder: PreTrainedModel) -> nn.Module:
     """Two matrices with a GELU between them, the inner size twice the larger width."""
-    inner = 2 * max(encoder_width, decoder_width)
-    return nn.Sequential(nn.Linear(encoder_width, inner), nn.GELU(), nn.Linear(inner, decoder_width))
+    inner = 2 * max(encoder_width, _width(decoder))
+    return nn.Sequential(nn.Linear(encoder_width, inner), nn.GELU(), nn.Linear(inner, _width(decoder)))
 
 
-CONNECTORS = {"linear": linear, "mlp": mlp}
+def _width(decoder: PreTrainedModel) -> int:
+    width: int = decoder.get_input_embeddings().weight.shape[1]
+    return width
+
+
+CONNECTORS = {"linear": linear, "mlp": mlp, "alignment": Alignment}

@@ -43,7 +43,7 @@ class Compressor(nn.Module):
         self.slots = window // self.ratio
         source, target = (model.get_input_embeddings().weight.detach() for model in (encoder, decoder))
         self.readout = READOUTS[architecture.readout](self.slots, architecture.ratio, source)
-        self.connector = Connector(CONNECTORS[architecture.connector](source.shape[1], target.shape[1]), target)
+        self.connector = Connector(CONNECTORS[architecture.connector](source.shape[1], decoder), target)
         self.connector.to(target.device)
         self.restate = nn.Parameter(target[bos if restate is None else restate].float().clone())
         # The encoder's output matrix is never used: only its body is kept.

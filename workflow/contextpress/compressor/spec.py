@@ -10,7 +10,7 @@ from contextpress.runtime.schedule import Schedule
 from contextpress.runtime.spec import Number, Spec, Whole
 
 ReadOutName = Literal["memory_tokens", "interleaved", "mean_pool"]
-ConnectorName = Literal["linear", "mlp"]
+ConnectorName = Literal["linear", "mlp", "alignment"]
 EncoderTraining = Literal["full", "lora"]
 DecoderTraining = Literal["frozen", "lora", "full"]
 ObjectiveName = Literal["autoencoding", "autoencoding_continuation"]
@@ -28,7 +28,7 @@ class Architecture(Spec):
 
     readout: ReadOutName
     ratio: Whole = Field(gt=0)
-    connector: ConnectorName = Field("mlp", description="maps encoder states to the decoder's width: linear, mlp")
+    connector: ConnectorName = Field("mlp", description="maps encoder states to the decoder's inputs")
     encoder_training: EncoderTraining = Field("full", description="full, lora")
     decoder_training: DecoderTraining = Field("frozen", description="frozen (as in claim C2), lora, full")
     lora: LowRank = Field(LowRank(), description="for the parts that are trained by LoRA")
