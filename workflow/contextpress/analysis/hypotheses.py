@@ -35,7 +35,11 @@ Training = Literal["frozen", "lora", "full", "any"]
 class EncoderEntropy(Spec):
     """C1: input entropy measured by the encoder correlates negatively with reconstruction quality."""
 
-    statement: str = "Input entropy measured by the encoder correlates negatively with reconstruction quality."
+    statement: str = Field(
+        default="Input entropy measured by the encoder correlates negatively with reconstruction quality.",
+        min_length=1,
+        description="The claim in the paper's sense, as findings and summary quote it; it decides nothing.",
+    )
     measure: Measure = Field(
         default="token_f1",
         description="Quality of a passage. The paper reports F1 and BLEU; bag-of-token F1 is our reading.",
@@ -58,8 +62,13 @@ class EncoderEntropy(Spec):
 class DecoderEntropy(Spec):
     """C2: entropy measured by the decoder shows no relationship with quality while the decoder is frozen."""
 
-    statement: str = (
-        "Entropy measured by the decoder shows no relationship with reconstruction quality while the decoder is frozen."
+    statement: str = Field(
+        default=(
+            "Entropy measured by the decoder shows no relationship with reconstruction quality while the decoder is "
+            "frozen."
+        ),
+        min_length=1,
+        description="The claim as findings and summary quote it.",
     )
     measure: Measure = Field(default="token_f1", description="Quality of a passage, as for C1.")
     predictor: DecoderEntropyColumn = Field(
@@ -87,7 +96,11 @@ class DecoderEntropy(Spec):
 class DataGap(Spec):
     """C3: the gap between the data of encoder and decoder lowers quality monotonically."""
 
-    statement: str = "The gap between what encoder and decoder were pretrained on lowers quality monotonically."
+    statement: str = Field(
+        default="The gap between what encoder and decoder were pretrained on lowers quality monotonically.",
+        min_length=1,
+        description="The claim as findings and summary quote it.",
+    )
     measure: Measure = Field(default="token_f1", description="Quality of a passage, as for C1.")
     smallest_effect: Number = Field(
         default=0.004,
@@ -101,12 +114,13 @@ class DataGap(Spec):
         default="any", description="Compressors that count, by how the decoder was trained."
     )
     pooling_alpha: Number = Field(
-        default=0.25,
+        default=0.05,
         gt=0,
         lt=1,
         description=(
-            "If the slopes of the seeds differ with a p below this, the seed becomes the unit of the interval "
-            "(Bancroft 1964, preliminary test; 0.25 is his advice)."
+            "If the slopes of the seeds differ with a p below this, the seed becomes the unit of the interval instead "
+            "of the cell. A preliminary test at 0.25, as Bancroft (1964) advises, makes the test of the claim reject "
+            "too seldom."
         ),
     )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
+from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.runtime.spec import Number, Spec, Whole
 
 
@@ -56,3 +57,43 @@ class ObservationsSpec(Spec):
 
     compressors: tuple[CompressorDescription, ...] = Field(min_length=1)
     memory_test: MemoryTest = MemoryTest()
+
+
+Kind = Literal["none", "bound", "encoder", "decoder", "both", "gap"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+NULL_KINDS = ("none", "bound")
+
+
+class Calibration(Spec):
+    """How often the tests of the claims are tried on simulated studies with known truth, and how large these are.
+
+    A simulated study has 3 domains, 9 pairs, 2 ratios and 3 seeds.
+    """
+
+    null_studies: Whole = Field(
+        default=2000, ge=2, description="Studies of each kind in which a null hypothesis is true: none, bound."
+    )
+    planted_studies: Whole = Field(
+        default=1000, ge=2, description="Studies of each kind that plant an effect: encoder, decoder, both, gap."
+    )
+    chunk: Whole = Field(default=250, ge=1, description="Studies per job.")
+    documents: Whole = Field(default=30, ge=5, description="Documents per domain of a simulated study.")
+    passages: Whole = Field(default=2, ge=1, description="Passages per document.")
+    draws: Whole = Field(
+        default=200, ge=50, description="Bootstrap draws of documents; they give a standard error, which needs few."
+    )
+    seed: Whole = Field(default=0, ge=0, description="Seed of the simulated studies.")
+
+
+class CalibrationSpec(Calibration):
+    """The calibration, and the family of hypotheses that it tries."""
+
+    claims: ClaimsSpec = ClaimsSpec()
+
+
+class CalibrationChunk(CalibrationSpec):
+    """Some of the studies of one kind."""
+
+    kind: Kind = Field(description="What the studies hide.")
+    first: Whole = Field(ge=0, description="Number of the first study.")
+    count: Whole = Field(ge=1, description="Number of studies.")
