@@ -20,13 +20,15 @@ include: "workflow/rules/compressor.smk"
 include: "workflow/rules/reconstruction.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/calibration.smk"
 
 
 rule all:
     default_target: True
     input:
         f"{RESULTS}/summary.md",
+        f"{RESULTS}/findings.md",
         rules.figures.input,
-        rules.claims.output,
+        rules.findings.input,
         rules.manifest.output,
         rules.perplexity.output,

@@ -45,6 +45,7 @@ wildcard_constraints:
     seed="[0-9]+",
     model="|".join(PLAN.models),
     compressor="|".join(PLAN.jobs),
+    chunk="[a-z]+-[0-9]+",
 
 
 def code_of(room):

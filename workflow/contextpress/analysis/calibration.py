@@ -25,7 +25,7 @@ from contextpress.analysis.gap import decide_gap
 from contextpress.analysis.naive import naive
 from contextpress.analysis.panel import build_panel
 from contextpress.analysis.simulate import PLANTED, Study, simulate
-from contextpress.analysis.spec import KINDS, CalibrationChunk, CalibrationSpec
+from contextpress.analysis.spec import KINDS, Calibration, CalibrationChunk
 from contextpress.analysis.truth import at_the_bound, truth
 from contextpress.analysis.verdicts import findings
 from contextpress.runtime.tables import required
@@ -49,6 +49,18 @@ OUTCOMES = pa.schema(
         required("verdict", pa.string()),  # after correction for the family; empty for the naive analysis
     ]
 )
+TABLE = [
+    "analysis",
+    "quantity",
+    "claim",
+    "verdict",
+    "kind",
+    "share",
+    "ci95_low",
+    "ci95_high",
+    "studies",
+    "target",
+]
 # Each test: claim, verdict it stands behind, kind of study in which its null hypothesis is true, column of its p-value.
 TESTS = (
     ("C1", "supported", "none", "p_difference"),
@@ -105,12 +117,17 @@ def draw(chunk: CalibrationChunk) -> pd.DataFrame:
 
 def study_of(chunk: CalibrationChunk) -> Study:
     """The study that a chunk repeats."""
-    sizes = {"documents": chunk.documents, "passages": chunk.passages, "ratios": (2, 4), "seeds": (0, 1, 2)}
-    study = replace(PLANTED["none" if chunk.kind == "bound" else chunk.kind], **sizes)
+    study = replace(
+        PLANTED["none" if chunk.kind == "bound" else chunk.kind],
+        documents=chunk.documents,
+        passages=chunk.passages,
+        ratios=(2, 4),
+        seeds=(0, 1, 2),
+    )
     return at_the_bound(study, chunk.claims.c2.smallest_effect) if chunk.kind == "bound" else study
 
 
-def summarise(outcomes: pd.DataFrame, spec: CalibrationSpec) -> tuple[pd.DataFrame, dict[str, Any]]:
+def summarise(outcomes: pd.DataFrame, spec: Calibration) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table of rates and coverages, and the summary of what decides: ready for JSON."""
     rows = []
     for analysis in ("clustered", "naive"):
@@ -123,23 +140,21 @@ def summarise(outcomes: pd.DataFrame, spec: CalibrationSpec) -> tuple[pd.DataFra
                 some = part[(part["claim"] == claim) & (part["kind"] == kind)]
                 values = ((some["ci95_low"] <= some["truth"]) & (some["truth"] <= some["ci95_high"])).to_numpy()
                 rows.append([analysis, "coverage", claim, "interval", kind, *_share(values), 1 - LEVEL])
-    verdicts = outcomes[outcomes["analysis"] == "clustered"].pivot(
-        index=["kind", "study"], columns="claim", values="verdict"
-    )
+    ours = outcomes[outcomes["analysis"] == "clustered"].set_index(["kind", "study", "claim"])
+    verdicts = ours["verdict"].unstack("claim")  # noqa: PD010 - one verdict each, nothing to sum
     null = verdicts.loc["none"]
     wrong = (null["C1"] == "supported") | (null["C3"] == "supported") | (null["C2"] == "contradicted")
     rows.append(["clustered", "false_verdict_in_family", "all", "any", "none", *_share(wrong.to_numpy()), LEVEL])
-    for kind, row in verdicts.groupby(level="kind"):
+    for name, row in verdicts.groupby("kind"):
         for claim in ("C1", "C2", "C3"):
             for verdict in ("supported", "contradicted"):
                 share = _share((row[claim] == verdict).to_numpy())
-                rows.append(["clustered", "verdict", claim, verdict, kind, *share, np.nan])
-    columns = ["analysis", "quantity", "claim", "verdict", "kind", "share", "ci95_low", "ci95_high", "studies", "target"]
-    table = pd.DataFrame(rows, columns=columns)
+                rows.append(["clustered", "verdict", claim, verdict, str(name), *share, np.nan])
+    table = pd.DataFrame(rows, columns=TABLE)
     return table, finite(_summary(table, spec))
 
 
-def _summary(table: pd.DataFrame, spec: CalibrationSpec) -> dict[str, Any]:
+def _summary(table: pd.DataFrame, spec: Calibration) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for analysis in ("clustered", "naive"):
         part = table[table["analysis"] == analysis]
@@ -163,7 +178,7 @@ def _summary(table: pd.DataFrame, spec: CalibrationSpec) -> dict[str, Any]:
         and all(share >= COVERED for share in ours["coverage"].values()),
         "naive": found["naive"],
         "studies": table[table["quantity"] == "verdict"].groupby("kind")["studies"].first().to_dict(),
-        "spec": spec.model_dump(mode="json", exclude={"claims"}),
+        "spec": spec.model_dump(mode="json"),
         "reading": (
             "false_positive_rate: share of studies whose null hypothesis is true in which the test behind the verdict "
             "rejects it at the level, before the correction for the family. coverage: least share, over the kinds of "

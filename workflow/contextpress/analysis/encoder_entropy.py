@@ -67,9 +67,7 @@ def assess_encoder_entropy(observations: pd.DataFrame, spec: ClaimsSpec) -> Resu
         "standardised_slope": over_runs(panel, slopes.standardised[-1]).report(),
         "standardised_slope_pooled": over_runs(panel, slopes.pooled).report(),
         "slope": over_runs(panel, slopes.raw[-1]).report(),
-        "domains": {
-            name: over_runs(panel, ranked.domains[index]).report() for index, name in enumerate(panel.domains)
-        },
+        "domains": {name: over_runs(panel, ranked.domains[index]).report() for index, name in enumerate(panel.domains)},
         "seeds": by_seed(panel, ranked.within),
         "between_compressors": spread(ranked.within[:, 0]),
         "error": result.effect.sources(),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from contextpress.analysis.findings import clusters, document_freedom
 from contextpress.analysis.inference import Effect, combine, mean_over, over_pairs, scatter_of_runs
-from contextpress.analysis.panel import COMPRESSOR, Array, Panel
+from contextpress.analysis.panel import COMPRESSOR, Panel
 from contextpress.analysis.ranked import Ranked
 from contextpress.analysis.slopes import Slopes
 

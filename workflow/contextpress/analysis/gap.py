@@ -6,8 +6,9 @@ sources of error: documents, by bootstrap, and training, by how the cells of the
 (see ``TrainingNoise``). Mixed models, other measures of the gap and the naive slope without effects are reported
 beside it.
 
-Seeds whose language models are the same in exchanged roles are less independent than they look, and three seeds
-cannot always show that their slopes differ. The verdict therefore also asks that every seed agrees.
+A language model is the encoder of one seed and the decoder of another, so that seeds are less independent than they
+look, and three seeds cannot always show that their slopes differ. The verdict therefore also asks that every seed
+agrees.
 """
 
 from __future__ import annotations
@@ -112,8 +113,7 @@ def assess_gap(observations: pd.DataFrame, spec: ClaimsSpec) -> Result:
         "seeds": _by_seed(slopes.grid, every),
         "settings": _by_setting(panel, column, every, spec),
         "domains": {
-            name: _slopes(panel, column, part, spec).slope.report()
-            for name, part in zip(panel.domains, means, strict=True)
+            name: gap_slope(panel, column, part, spec).report() for name, part in zip(panel.domains, means, strict=True)
         },
         "error": {
             **effect.sources(),
@@ -133,7 +133,8 @@ def assess_gap(observations: pd.DataFrame, spec: ClaimsSpec) -> Result:
         "p_equivalence": effect.p_equivalence(hypothesis.smallest_effect) if column == "gap_design" else None,
     }
     tables["c3"] = cell_table(panel, means, gap)
-    tables["grid_effects"] = effect_table(panel, every, slopes.estimates, UNITS[column][0], _gap_rows(panel, every, spec))
+    gaps = _gap_rows(panel, every, spec)
+    tables["grid_effects"] = effect_table(panel, every, slopes.estimates, UNITS[column][0], gaps)
     return replace(result, details=details, tables=tables)
 
 
@@ -228,6 +229,11 @@ def monotonicity(slopes: Slopes, every: Array) -> dict[str, object]:
     }
 
 
+def gap_slope(panel: Panel, column: str, means: Array, spec: ClaimsSpec) -> Effect:
+    """The slope in one measure of the gap, from cell means [C, 1 + B]."""
+    return _slopes(panel, column, means, spec).slope
+
+
 def _slopes(panel: Panel, column: str, means: Array, spec: ClaimsSpec) -> Slopes:
     gap = gap_of(panel, column)
     return Slopes.of(panel.compressors, gap, means, spec.c3.pooling_alpha, document_freedom(panel))
@@ -255,7 +261,7 @@ def _by_setting(panel: Panel, column: str, every: Array, spec: ClaimsSpec) -> li
     for key, members in panel.settings():
         index = members.index.to_numpy()
         part = panel.only(np.isin(np.arange(len(panel.compressors)), index))
-        slope = _slopes(part, column, every[index], spec).slope
+        slope = gap_slope(part, column, every[index], spec)
         found.append({**dict(zip(SETTING, key, strict=True)), **slope.report()})
     return found
 
@@ -273,7 +279,7 @@ def _gap_rows(panel: Panel, every: Array, spec: ClaimsSpec) -> list[tuple[str, s
         naive = combine(naive_slope(part, gap[known], every[known]), None, document_freedom(panel))
         rows.append(("naive_slope", name, naive, unit))
         # A difference of entropies is the decoder's own number less the encoder's: effects of the two, and no more.
-        slope = _slopes(part, column, every[known], spec).slope
+        slope = gap_slope(part, column, every[known], spec)
         rows.append(("gap_slope", name, slope, unit))
     return rows
 
@@ -291,7 +297,7 @@ def _other_measures(panel: Panel, column: str, weights: Array, spec: ClaimsSpec)
     for measure in spec.also_measures:
         if measure != spec.c3.measure:
             every = cell_means(panel, weights, panel.quality(measure)).mean(0)
-            found[measure] = _slopes(panel, column, every, spec).slope.report()
+            found[measure] = gap_slope(panel, column, every, spec).report()
     return found
 
 
@@ -303,4 +309,4 @@ def _everyone(observations: pd.DataFrame, spec: ClaimsSpec) -> dict[str, object]
     if panel.compressors.empty or panel.compressors["memory_used"].all():
         return None
     every = cell_means(panel, weights_of(panel, spec), panel.quality(spec.c3.measure)).mean(0)
-    return _slopes(panel, column, every, spec).slope.report()
+    return gap_slope(panel, column, every, spec).report()

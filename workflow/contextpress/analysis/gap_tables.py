@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from contextpress.analysis.bootstrap import Estimate
@@ -88,7 +89,7 @@ def effect_table(
         gaps: rows of the gap's measures.
     """
     everything = ["all"] * len(SETTING)
-    rows: list[list[object]] = [[*everything, effect, name, *_numbers(value), unit] for effect, name, value, unit in gaps]
+    rows: list[list[object]] = [[*everything, effect, name, *_numbers(value), per] for effect, name, value, per in gaps]
     for key, estimate in estimates.items():
         effect, _, name = key.partition(" ")
         if effect != "gap_slope":
@@ -114,7 +115,7 @@ def main_slopes(panel: Panel, every: Array) -> dict[str, Effect]:
     blocks = panel.compressors.groupby([*SETTING, "seed"], sort=True).ngroup().to_numpy()
     seeds = panel.compressors["seed"].to_numpy()
 
-    def fit(index: Array) -> Array | None:
+    def fit(index: npt.NDArray[np.intp]) -> Array | None:
         own = residuals(shares[index], np.eye(blocks.max() + 1)[blocks[index]])
         return np.linalg.pinv(own) @ every[index] if np.linalg.matrix_rank(own, tol=1e-6) == len(names) else None
 
@@ -142,8 +143,18 @@ def _decomposition(members: pd.DataFrame, every: Array, freedom: float) -> Itera
     """Effect, name and estimate of the grand mean, of every encoder, decoder and cell; settings and seeds averaged."""
     whole = _parts(members, every)
     parts = [_parts(rows, every) for _, rows in members.groupby("seed", sort=True)]
+    found = {key: _of_seeds([part[key] for part in parts if key in part]) for key in whole}
+    rows, columns = members["encoder"].nunique() - 1, members["decoder"].nunique() - 1
+    free = {"encoder": rows, "decoder": columns, "interaction": rows * columns}
     for key, values in whole.items():
-        yield *key, combine(values, _of_seeds([part[key] for part in parts if key in part]), freedom)
+        # Effects of one kind scatter alike; they sum to zero, so that fewer of them than there are are free.
+        alike = [scatter for (kind, _), scatter in found.items() if kind == key[0] and scatter is not None]
+        scatter = None
+        if alike:
+            total = sum(one.total for one in alike) / len(alike)
+            documents = sum(one.documents for one in alike) / len(alike)
+            scatter = Scatter(total, documents, alike[0].freedom * max(1, free.get(key[0], 1)))
+        yield *key, combine(values, scatter, freedom)
 
 
 def _parts(members: pd.DataFrame, every: Array) -> dict[tuple[str, str], Array]:

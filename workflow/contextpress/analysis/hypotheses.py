@@ -26,6 +26,7 @@ Measure = Literal[
 ]
 EncoderEntropyColumn = Literal["encoder_nll", "encoder_bits_per_byte", "encoder_predictive_entropy"]
 DecoderEntropyColumn = Literal["decoder_nll", "decoder_bits_per_byte", "decoder_predictive_entropy"]
+ModelFreeEntropy = Literal["unigram_entropy", "zlib_bits_per_byte"]
 Control = Literal["encoder_nll", "tokens", "bytes", "unigram_entropy", "zlib_bits_per_byte"]
 # Made of the decoder's own nll, so that they correlate with it by construction, whatever the compressor does.
 COUPLED = ("nll", "nll_gain", "information_retained")
@@ -139,7 +140,7 @@ class ClaimsSpec(Spec):
     correction: Literal["holm", "bh"] = Field(
         default="holm", description="Correction for three tests: Holm (1979), or Benjamini-Hochberg (1995)."
     )
-    draws: Whole = Field(default=2000, ge=100, le=100_000, description="Bootstrap draws of documents.")
+    draws: Whole = Field(default=2000, ge=50, le=100_000, description="Bootstrap draws of documents.")
     seed: Whole = Field(default=0, ge=0, description="Seed of the bootstrap.")
     cluster: Literal["document_id", "source"] = Field(
         default="document_id",
@@ -152,4 +153,19 @@ class ClaimsSpec(Spec):
     natural_only: bool = Field(
         default=True,
         description="Leave out generated text (entropy rate known); it is reported beside the claim instead.",
+    )
+
+
+def same_rules(claims: ClaimsSpec, draws: int) -> ClaimsSpec:
+    """The family as the simulated studies can be tested: the declared bounds and correction, on their own measures."""
+    return ClaimsSpec(
+        c1=EncoderEntropy(smallest_effect=claims.c1.smallest_effect),
+        c2=DecoderEntropy(smallest_effect=claims.c2.smallest_effect),
+        c3=DataGap(smallest_effect=claims.c3.smallest_effect, pooling_alpha=claims.c3.pooling_alpha),
+        also_measures=(),
+        alpha=claims.alpha,
+        correction=claims.correction,
+        draws=draws,
+        min_passages=3,
+        min_documents=2,
     )

@@ -6,9 +6,9 @@ distribution with the degrees of freedom of Satterthwaite (1946, Biometrics Bull
 
 Scatter between training runs holds the noise of documents too: each run misjudges other passages. The bootstrap says
 how much of the scatter that is, and only what is beyond it is training; to add the whole scatter to the error of
-documents counts that noise twice, and rejects 1 to 3 % of true null hypotheses at a level of 5 %. The difference of
-the two may be negative by chance. Cut off at zero it still rejects too few (3 to 4 %), not cut off too many (up to
-6 %); it is cut off at minus half of what documents explain, which keeps within 4 and 6 % (see ``calibration``).
+documents would count that noise twice. What is beyond may be negative by chance and counts as zero then, so that the
+test is on the safe side where training adds nothing; where it adds as much as in the default study it rejects 5 % of
+true null hypotheses at a level of 5 % (see ``calibration``).
 """
 
 from __future__ import annotations
@@ -22,10 +22,7 @@ import pandas as pd
 from scipy import stats
 
 from contextpress.analysis.bootstrap import FEWEST
-from contextpress.analysis.panel import Array
-
-
-_CUT = 0.5
+from contextpress.analysis.panel import Array, Codes
 
 
 @dataclass(frozen=True)
@@ -128,14 +125,12 @@ def combine(values: Array, scatter: Scatter | None, document_freedom: float) -> 
         return Effect(float(values[0]), math.nan, 0.0)
     documents = float(draws.var(ddof=1))
     training, uncertain = 0.0, documents**2 / document_freedom
-    if scatter is not None:
-        least = -_CUT * min(scatter.documents, documents)
-        training = max(least, scatter.total - scatter.documents)
-        if training > least:
-            uncertain += scatter.total**2 / scatter.freedom
+    if scatter is not None and scatter.total > scatter.documents:
+        training = scatter.total - scatter.documents
+        uncertain += scatter.total**2 / scatter.freedom
     total = documents + training
     freedom = total**2 / uncertain if uncertain > 0 else document_freedom
-    return Effect(float(values[0]), math.sqrt(total), freedom, math.sqrt(documents), math.sqrt(max(training, 0.0)))
+    return Effect(float(values[0]), math.sqrt(total), freedom, math.sqrt(documents), math.sqrt(training))
 
 
 def scatter_of_runs(values: Array, compressors: pd.DataFrame) -> Scatter | None:
@@ -174,8 +169,9 @@ def scatter_of_runs(values: Array, compressors: pd.DataFrame) -> Scatter | None:
 def _around(values: Array, frame: pd.DataFrame, keys: Sequence[str]) -> Scatter | None:
     """Scatter of the means of each key and seed around the key's mean, over the number of means."""
     runs = frame.groupby([*keys, "seed"], sort=True)
-    codes, labels = runs.ngroup().to_numpy(), runs.size().index.to_frame(index=False)
-    owners = labels.groupby(list(keys), sort=True).ngroup().to_numpy()
+    codes: Codes = runs.ngroup().to_numpy().astype(np.int64)
+    labels = runs.size().index.to_frame(index=False)
+    owners: Codes = labels.groupby(list(keys), sort=True).ngroup().to_numpy().astype(np.int64)
     freedom = len(labels) - len(np.unique(owners))
     if freedom <= 0:
         return None
@@ -190,7 +186,7 @@ def _around(values: Array, frame: pd.DataFrame, keys: Sequence[str]) -> Scatter 
     )
 
 
-def _mean_by(codes: Array) -> Array:
+def _mean_by(codes: Codes) -> Array:
     """[G, n] matrix that averages the members of each group."""
     member = np.equal.outer(np.arange(codes.max() + 1), codes).astype(np.float64)
     return member / member.sum(1, keepdims=True)

@@ -88,7 +88,7 @@ def passage_model(panel: Panel, gap: Array, quality: Array) -> dict[str, object]
     named = panel.compressors.assign(gap=gap, place=np.arange(len(gap)))
     groups = named.groupby(["encoder", "decoder", "seed"], sort=True)
     cells = groups.agg(gap=("gap", "mean")).reset_index()
-    cells = cells.assign(**{name: "all" for name in SETTING})
+    cells = cells.assign(**dict.fromkeys(SETTING, "all"))
     values = np.column_stack([quality[:, rows["place"].to_numpy()].mean(1) for _, rows in groups])
     grid = Grid.of(cells, cells["gap"].to_numpy())
     own = grid.own_gap()

@@ -2,8 +2,9 @@
 
 Text is difficult to some degree (domain, document, passage), and every model sees that difficulty with errors of its
 own, so that the entropies of encoder and decoder are nearly collinear. Quality is linear in both, in the gap, and in
-effects of domain, document, passage, trained model and pair; its slopes differ a little between trained models and
-pairs. Difficult domains may well be the better reconstructed ones: then the pooled correlation has the wrong sign.
+effects of domain, document, passage, trained model and pair; how far it follows a model's own errors differs between
+trained models and pairs. Difficult domains may well be the better reconstructed ones: then the pooled correlation has
+the wrong sign.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ SIXTHS = 6
 class Study:
     """A study to draw. Quality is ``token_f1``, on a scale of 0 to 1; entropies are in nats per token.
 
-    As in a real study, the encoder of seed s is language model s and the decoder is language model s XOR 1.
+    As in a real study, a language model is the encoder of one seed and the decoder of the seed before it.
 
     Attributes:
         domains: names; their mean difficulty rises in this order.
@@ -49,7 +50,9 @@ class Study:
         residual_noise: of quality.
         model_noise: of each trained encoder and decoder.
         pair_noise: of each trained pair.
-        slope_noise: of both entropies' slopes between trained encoders, between trained decoders, and between pairs.
+        view_noise: of how far quality follows a model's own errors about difficulty, in quality per standard deviation
+            of them: between trained encoders, between trained decoders, and between pairs. The correlations of
+            training runs differ by it; 0.002 makes them differ as those of the default study's compressors do.
         seed_gap_noise: of the gap's slope between seeds.
         idle: number of pairs (the last ones) that ignore their memory.
         seed: of the drawing.
@@ -73,10 +76,17 @@ class Study:
     residual_noise: float = 0.05
     model_noise: float = 0.02
     pair_noise: float = 0.008
-    slope_noise: float = 0.002
+    view_noise: float = 0.002
     seed_gap_noise: float = 0.0
     idle: int = 0
     seed: int = 0
+
+    @property
+    def decoder_of(self) -> dict[int, int]:
+        """Seed of the language model that each seed's decoder is: the next one, so that no pair shares weights."""
+        if len(self.seeds) == 1:
+            return {self.seeds[0]: self.seeds[0] + 1}
+        return dict(zip(self.seeds, [*self.seeds[1:], self.seeds[0]], strict=True))
 
 
 # What a study may hide: an effect of the encoder's entropy, of the decoder's, of both, of the gap, or nothing.
@@ -90,6 +100,7 @@ PLANTED = {
 _DOCUMENT, _PASSAGE, _SHARED = 0.15, 0.25, 0.05  # standard deviations of difficulty, nats per token
 _DOMAIN_STEP = 0.5  # difference of mean difficulty between neighbouring domains, nats per token
 _TOKENS = 64
+Cell = tuple[int, int, int, int]  # encoder, decoder, ratio, seed
 _MEAN = 3.0  # of difficulty in the first domain
 
 
@@ -106,10 +117,9 @@ def simulate(study: Study) -> pd.DataFrame:
     shared = _by_document(text, study.document_noise, generator) + generator.normal(0, study.passage_noise, count)
     domain_quality = study.domain_slope * _DOMAIN_STEP * (np.arange(len(study.domains)) - len(study.domains) / 2 + 0.5)
     shares = sorted({*study.encoders, *study.decoders})
-    models = sorted({seed for one in study.seeds for seed in (one, one ^ 1)})
     views = {
         (seed, share): View.of(study, difficulty, lean, code, share, generator)
-        for seed, share in itertools.product(models, shares)
+        for seed, share in itertools.product(sorted({*study.seeds, *study.decoder_of.values()}), shares)
     }
     cells = list(itertools.product(study.encoders, study.decoders, study.ratios, study.seeds))
     trained = _Trained.of(study, generator)
@@ -117,7 +127,7 @@ def simulate(study: Study) -> pd.DataFrame:
     quality += 0.6 + generator.normal(0, study.residual_noise, quality.shape)
     frame = _compressors(study, cells, views)
     encoder_nll = np.array([views[seed, encoder].nll for encoder, _, _, seed in cells])
-    decoder_nll = np.array([views[seed ^ 1, decoder].nll for _, decoder, _, seed in cells])
+    decoder_nll = np.array([views[study.decoder_of[seed], decoder].nll for _, decoder, _, seed in cells])
     quality[~frame["memory_used"].to_numpy()] = 0.2
     measures = _measures(quality, decoder_nll, generator)
     measures["information_retained"] = 1 - measures["nll"] / decoder_nll
@@ -148,10 +158,17 @@ def covariance_of_views(study: Study, one: Sequence[int], two: Sequence[int]) ->
 
 @dataclass(frozen=True)
 class View:
-    """How a language model sees the passages: their entropy [P], and the same in standard deviations within domain."""
+    """How a language model sees the passages.
+
+    Attributes:
+        nll: [P] their entropy.
+        standard: [P] the same in standard deviations within domain.
+        own: [P] the model's own errors, in standard deviations.
+    """
 
     nll: Array
     standard: Array
+    own: Array
 
     @classmethod
     def of(
@@ -160,8 +177,9 @@ class View:
         """The view of a model whose data have ``share`` sixths of formal text."""
         formal = code / max(1, len(study.domains) - 1)
         mean = _MEAN + _DOMAIN_STEP * code + 0.4 * (share / (SIXTHS - 1) - formal) ** 2
-        around = difficulty + lean * share / SIXTHS + generator.normal(0, study.own_view, len(difficulty))
-        return cls(mean + around, around / math.sqrt(variance_of_view(study, [share])))
+        own = generator.normal(0, 1, len(difficulty))
+        around = difficulty + lean * share / SIXTHS + study.own_view * own
+        return cls(mean + around, around / math.sqrt(variance_of_view(study, [share])), own)
 
 
 @dataclass(frozen=True)
@@ -169,7 +187,7 @@ class _Trained:
     """What training gave by chance, by run: ("encoder", seed, share), ("decoder", seed, share), ("pair", ...)."""
 
     levels: dict[tuple[object, ...], float]
-    slopes: dict[tuple[object, ...], Array]  # deviations of the encoder's and of the decoder's slope
+    follows: dict[tuple[object, ...], Array]  # how far quality follows the own errors of encoder and decoder
     gap: dict[int, float]  # slope of the gap, by seed
 
     @classmethod
@@ -180,32 +198,35 @@ class _Trained:
         pairs = [("pair", *key) for key in itertools.product(study.seeds, study.encoders, study.decoders)]
         levels: dict[tuple[object, ...], float] = {run: generator.normal(0, study.model_noise) for run in single}
         levels |= {run: generator.normal(0, study.pair_noise) for run in pairs}
-        slopes = {run: generator.normal(0, study.slope_noise, 2) for run in levels}
+        follows = {run: generator.normal(0, study.view_noise, 2) for run in levels}
         gap = {seed: study.gap_slope + generator.normal(0, study.seed_gap_noise) for seed in study.seeds}
-        return cls(levels, slopes, gap)
+        return cls(levels, follows, gap)
 
-    def quality(self, study: Study, cell: tuple[int, int, int, int], views: dict[tuple[int, int], View]) -> Array:
+    def quality(self, study: Study, cell: Cell, views: dict[tuple[int, int], View]) -> Array:
         """Quality [P] of a compressor (encoder, decoder, ratio, seed) beyond that of its text."""
         encoder, decoder, ratio, seed = cell
         runs: list[tuple[object, ...]] = [("encoder", seed, encoder), ("decoder", seed, decoder)]
         runs.append(("pair", seed, encoder, decoder))
-        slope, other = np.sum([self.slopes[run] for run in runs], axis=0) + (study.encoder_slope, study.decoder_slope)
-        result = slope * views[seed, encoder].standard + other * views[seed ^ 1, decoder].standard
+        one, two = views[seed, encoder], views[study.decoder_of[seed], decoder]
+        follows = np.sum([self.follows[run] for run in runs], axis=0)
+        result = study.encoder_slope * one.standard + study.decoder_slope * two.standard
+        result = result + follows[0] * one.own + follows[1] * two.own
         if study.shared_slope:
             sizes = [math.sqrt(variance_of_view(study, [share])) for share in study.decoders]
-            parts = [size * views[seed ^ 1, share].standard for size, share in zip(sizes, study.decoders, strict=True)]
-            result = result + study.shared_slope * np.mean(parts, 0) / math.sqrt(variance_of_view(study, study.decoders))
+            seen = [views[study.decoder_of[seed], share].standard for share in study.decoders]
+            general = np.mean([size * view for size, view in zip(sizes, seen, strict=True)], axis=0)
+            result = result + study.shared_slope * general / math.sqrt(variance_of_view(study, study.decoders))
         level = sum(self.levels[run] for run in runs) + self.gap[seed] * abs(encoder - decoder)
         return result + level - 0.05 * math.log2(ratio / study.ratios[0])
 
 
-def _compressors(study: Study, cells: list[tuple[int, int, int, int]], views: dict[tuple[int, int], View]) -> pd.DataFrame:
+def _compressors(study: Study, cells: Sequence[Cell], views: dict[tuple[int, int], View]) -> pd.DataFrame:
     pairs = list(itertools.product(study.seeds, study.encoders, study.decoders))
     idle = set(pairs[len(pairs) - study.idle :])
     rows = []
     for encoder, decoder, ratio, seed in cells:
         sixths = abs(encoder - decoder)
-        difference = views[seed ^ 1, decoder].nll.mean() - views[seed, encoder].nll.mean()
+        difference = views[study.decoder_of[seed], decoder].nll.mean() - views[seed, encoder].nll.mean()
         rows.append(
             {
                 "encoder": f"D{encoder + 1}",

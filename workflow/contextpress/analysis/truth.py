@@ -52,8 +52,8 @@ def _correlations(study: Study, encoder: int, decoder: int) -> Array:
     views = np.triu(views) + np.triu(views, 1).T
     sizes = np.sqrt(np.diag(views))
     slopes = np.array([study.encoder_slope, study.decoder_slope, study.shared_slope]) / sizes
-    # Slopes that differ between runs by chance add to the variance of quality, not to a covariance on average.
-    noise = study.document_noise**2 + study.passage_noise**2 + study.residual_noise**2
+    # What differs between training runs adds to the variance of quality (three runs, two views), to no covariance.
+    noise = study.document_noise**2 + study.passage_noise**2 + study.residual_noise**2 + 6 * study.view_noise**2
     with_quality = views @ slopes
     variance = float(slopes @ with_quality) + noise
     both = views[0, 1] / (sizes[0] * sizes[1])
