@@ -21,14 +21,16 @@ include: "workflow/rules/reconstruction.smk"
 include: "workflow/rules/latency.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/calibration.smk"
 
 
 rule all:
     default_target: True
     input:
         f"{RESULTS}/summary.md",
+        f"{RESULTS}/findings.md",
         rules.figures.input,
-        rules.claims.output,
+        rules.findings.input,
         rules.manifest.output,
         rules.perplexity.output,
         rules.latency.output,

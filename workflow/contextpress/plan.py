@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from contextpress.analysis.spec import CompressorDescription, ObservationsSpec
+from contextpress.analysis.hypotheses import same_rules
+from contextpress.analysis.spec import (
+    CalibrationChunk,
+    CompressorDescription,
+    ObservationsSpec,
+    SimulatedStudies,
+    SpecificationSpec,
+)
 from contextpress.compressor.spec import Architecture, CompressorSpec, ReadOutName
 from contextpress.corpus.local import local_paths
 from contextpress.corpus.mixtures import RANDOM, mixture_weights, replaced
@@ -31,6 +38,7 @@ from contextpress.figures.spec import (
     MeasureFigure,
     ModelCurve,
     Sample,
+    TableFigure,
 )
 from contextpress.latency.spec import LatencySpec
 from contextpress.lm.spec import LoadSpec, PretrainSpec, Shape, WarmupSpec
@@ -257,6 +265,23 @@ class Plan:
             ),
             memory_test=self.study.analysis.memory_test,
         )
+
+    def specification(self) -> SpecificationSpec:
+        """Spec of the specification table."""
+        analysis = self.study.analysis
+        return SpecificationSpec(**analysis.specification.model_dump(), claims=analysis.claims)
+
+    def calibration_chunk(self, name: str) -> CalibrationChunk:
+        """Spec of some of the simulated studies."""
+        calibration, claims = self.study.analysis.calibration, self.study.analysis.claims
+        kind, first, count = calibration.chunks()[name]
+        sizes = calibration.model_dump(include=set(SimulatedStudies.model_fields))
+        rules = same_rules(claims, calibration.draws)
+        return CalibrationChunk(**sizes, kind=kind, first=first, count=count, claims=rules)
+
+    def table_figure(self) -> TableFigure:
+        """Spec of the figures that show a table and nothing else."""
+        return TableFigure(style=self.study.figures.style)
 
     def measure_figure(self) -> MeasureFigure:
         """Spec of the figures that belong to no one claim."""

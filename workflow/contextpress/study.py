@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from contextpress.analysis.hypotheses import ClaimsSpec
-from contextpress.analysis.spec import MemoryTest
+from contextpress.analysis.spec import Calibration, MemoryTest, Specification
 from contextpress.compressor.spec import (
     ConnectorName,
     Curriculum,
@@ -187,6 +187,8 @@ class AnalysisConfig(Spec):
 
     claims: ClaimsSpec = ClaimsSpec()
     memory_test: MemoryTest = MemoryTest()
+    specification: Specification = Specification()
+    calibration: Calibration = Calibration()
 
 
 class Study(Spec):

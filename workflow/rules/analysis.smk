@@ -23,6 +23,9 @@ rule observations:
         " --reconstructions {input.reconstructions:q} --observations {output:q} &> {log:q}"
 
 
+SPECIFICATION = f"{RESULTS}/tables/specification.csv"
+
+
 rule claims:
     """A verdict on each declared claim, and the tables behind it."""
     input:
@@ -45,11 +48,53 @@ rule claims:
         ENVIRONMENT
     params:
         spec=spec_of(lambda: PLAN.study.analysis.claims),
+        specification=SPECIFICATION,
     shell:
         "contextpress analysis claims --spec {params.spec:q} --observations {input.observations:q}"
         " --finding-c1 {output.c1:q} --finding-c2 {output.c2:q} --finding-c3 {output.c3:q}"
         " --table-c1 {output.table_c1:q} --table-c2 {output.table_c2:q} --table-c3 {output.table_c3:q}"
-        " --table-grid-effects {output.grid_effects:q} --table-by-bucket {output.by_bucket:q} &> {log:q}"
+        " --table-grid-effects {output.grid_effects:q} --table-by-bucket {output.by_bucket:q}"
+        " --specification {params.specification:q} &> {log:q}"
+
+
+rule specification_table:
+    """Every claim's effect under every choice of measure, entropy, read-out and ratio."""
+    input:
+        code=code_of("analysis"),
+        observations=rules.observations.output,
+    output:
+        SPECIFICATION,
+    log:
+        f"{RESULTS}/logs/analysis/specification.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/analysis/specification.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.specification),
+    shell:
+        "contextpress analysis specification --spec {params.spec:q} --observations {input.observations:q}"
+        " --table {output:q} &> {log:q}"
+
+
+rule ladder_table:
+    """The control ladder by read-out and ratio, beside published ones."""
+    input:
+        code=code_of("analysis"),
+        observations=rules.observations.output,
+    output:
+        f"{RESULTS}/tables/ladder.csv",
+    log:
+        f"{RESULTS}/logs/analysis/ladder.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/analysis/ladder.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(lambda: PLAN.study.analysis.claims),
+    shell:
+        "contextpress analysis ladder --spec {params.spec:q} --observations {input.observations:q}"
+        " --table {output:q} &> {log:q}"
 
 
 FINDINGS = [rules.claims.output.c1, rules.claims.output.c2, rules.claims.output.c3]
@@ -59,3 +104,5 @@ rule findings:
     """Named target: the verdicts and their tables."""
     input:
         rules.claims.output,
+        rules.specification_table.output,
+        rules.ladder_table.output,

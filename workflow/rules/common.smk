@@ -44,6 +44,7 @@ wildcard_constraints:
     shape="[a-z][a-z0-9]*",
     model="|".join(PLAN.models),
     compressor="|".join(PLAN.jobs),
+    chunk="[a-z]+-[0-9]+",
 
 
 def code_of(room):

@@ -3,6 +3,8 @@ FIGURES = [
     "quality_by_bucket",
     "decoder_entropy",
     "grid",
+    "grid_effects",
+    "specification",
     "ladder",
     "learning_curves",
 ]
@@ -91,6 +93,46 @@ rule grid:
     shell:
         "contextpress figures grid --spec {params.spec:q} --observations {input.observations:q}"
         " --finding {input.finding:q}"
+        " --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q} --caption {output.caption:q} &> {log:q}"
+
+
+rule grid_effects:
+    """Claim C3: the grid taken apart into encoder effect, decoder effect and interaction."""
+    input:
+        code=code_of("figures"),
+        table=rules.claims.output.grid_effects,
+    output:
+        **drawn("grid_effects"),
+    log:
+        f"{RESULTS}/logs/figures/grid_effects.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/grid_effects.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.table_figure),
+    shell:
+        "contextpress figures grid-effects --spec {params.spec:q} --table {input.table:q}"
+        " --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q} --caption {output.caption:q} &> {log:q}"
+
+
+rule specification:
+    """Claim C1: its effect under every choice of measure, entropy, read-out and ratio."""
+    input:
+        code=code_of("figures"),
+        table=rules.specification_table.output,
+    output:
+        **drawn("specification"),
+    log:
+        f"{RESULTS}/logs/figures/specification.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/specification.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.table_figure),
+    shell:
+        "contextpress figures specification --spec {params.spec:q} --table {input.table:q}"
         " --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q} --caption {output.caption:q} &> {log:q}"
 
 
@@ -186,3 +228,45 @@ rule summary:
         "contextpress report summary --spec {params.spec:q} --observations {input.observations:q}"
         " --findings {input.findings:q} --figures {input.figures:q} --captions {input.captions:q}"
         " --records {input.records:q} --output {output:q} &> {log:q}"
+
+
+rule findings_report:
+    """Each claim at length: measured numbers beside the paper's, and what does not carry over."""
+    input:
+        code=code_of("report"),
+        observations=rules.observations.output,
+        findings=FINDINGS,
+        grid_effects=rules.claims.output.grid_effects,
+        specification=rules.specification_table.output,
+        ladder=rules.ladder_table.output,
+    output:
+        f"{RESULTS}/findings.md",
+    log:
+        f"{RESULTS}/logs/report/findings.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/findings.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.summary),
+    shell:
+        "contextpress report findings --spec {params.spec:q} --observations {input.observations:q}"
+        " --findings {input.findings:q} --grid-effects {input.grid_effects:q}"
+        " --specification {input.specification:q} --ladder {input.ladder:q} --output {output:q} &> {log:q}"
+
+
+# The committed copy is that of the default study; another study's findings stay with its results.
+if PLAN.study.study == "default":
+
+    rule docs:
+        """Named target: the committed copy of the default study's findings."""
+        input:
+            rules.findings_report.output,
+        output:
+            "docs/findings.md",
+        log:
+            f"{RESULTS}/logs/report/docs.log",
+        conda:
+            ENVIRONMENT
+        shell:
+            "cp {input:q} {output:q} &> {log:q}"

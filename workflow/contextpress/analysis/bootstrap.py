@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from contextpress.analysis.panel import Array, Codes
+from contextpress.analysis.hypotheses import ClaimsSpec
+from contextpress.analysis.panel import Array, Codes, Panel
 
 CHUNK = 512  # draws at a time: few enough for the processor's cache, enough to make a row worth a call
-_FEWEST = 0.95  # share of draws that must be computable
+FEWEST = 0.95  # share of draws that must be computable
 
 
 def document_weights(documents: Codes, slices: list[slice], draws: int, generator: np.random.Generator) -> Array:
@@ -44,6 +45,11 @@ def document_weights(documents: Codes, slices: list[slice], draws: int, generato
     return weights
 
 
+def weights_of(panel: Panel, spec: ClaimsSpec) -> Array:
+    """Weights [P, 1 + B] of a panel's passages: the same draws of documents for all claims of a family."""
+    return document_weights(panel.documents, panel.slices, spec.draws, np.random.default_rng(spec.seed))
+
+
 def chunks(weights: Array) -> Iterator[Array]:
     """The weights in contiguous blocks of at most CHUNK columns."""
     for start in range(0, weights.shape[1], CHUNK):
@@ -70,14 +76,14 @@ class Estimate:
     @property
     def known(self) -> bool:
         """Whether value and interval can be given."""
-        return bool(np.isfinite(self.value) and np.isfinite(self.draws).mean() >= _FEWEST)
+        return bool(np.isfinite(self.value) and np.isfinite(self.draws).mean() >= FEWEST)
 
     def interval(self, level: float = 0.95) -> tuple[float | None, float | None]:
-        """Percentile interval."""
+        """Percentile interval, at places (B + 1) p of the ordered draws, so that it agrees with the p-values."""
         if not self.known:
             return None, None
         tail = (1 - level) / 2
-        low, high = np.quantile(self.draws[np.isfinite(self.draws)], [tail, 1 - tail])
+        low, high = np.quantile(self.draws[np.isfinite(self.draws)], [tail, 1 - tail], method="weibull")
         return float(low), float(high)
 
     def p_two_sided(self) -> float | None:
@@ -85,21 +91,6 @@ class Estimate:
         if not self.known:
             return None
         return min(1.0, 2 * min(self._share_at_most(0.0), self._share_at_least(0.0)))
-
-    def p_equivalence(self, bound: float) -> float | None:
-        """P-value of two one-sided tests of |effect| >= bound (Schuirmann 1987).
-
-        Below alpha exactly when the interval of level 1 - 2 alpha lies within the bounds.
-        """
-        if not self.known:
-            return None
-        return max(self._share_at_most(-bound), self._share_at_least(bound))
-
-    def widened(self, error: float, freedom: float, generator: np.random.Generator) -> Estimate:
-        """The estimate with a second, independent source of error, Student-distributed with scale ``error``."""
-        if not np.isfinite(error) or error <= 0 or freedom <= 0:
-            return self
-        return Estimate(self.value, self.draws + error * generator.standard_t(freedom, size=len(self.draws)))
 
     # One is added to both counts: a p-value from B draws is never below 1 / (B + 1) (Davison and Hinkley 1997, 4.2).
     def _share_at_most(self, bound: float) -> float:

@@ -16,28 +16,30 @@ design does not, so a difference must show in it as well before it counts agains
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from contextpress.analysis import correlation
-from contextpress.analysis.bootstrap import Estimate, document_weights
-from contextpress.analysis.encoder_entropy import by_seed, spread
+from contextpress.analysis.bootstrap import weights_of
 from contextpress.analysis.findings import (
-    UNKNOWN,
     Adjust,
     Result,
     Verdict,
+    by_seed,
     clusters,
-    mean_over,
+    document_freedom,
+    over_runs,
     sample,
+    spread,
     too_little,
-    training_error,
 )
 from contextpress.analysis.hypotheses import COUPLED, ClaimsSpec
-from contextpress.analysis.panel import COMPRESSOR, SETTING, Array, Panel, build_panel
+from contextpress.analysis.inference import UNKNOWN, Effect, combine, over_pairs
+from contextpress.analysis.panel import COMPRESSOR, Array, Panel, build_panel
 from contextpress.analysis.ranked import Ranked, rank_correlations, varying
+from contextpress.analysis.swap import SWAP, Swap, decoder_swap
 
 RULE = (
     "supported: both the partial correlation (given the controls, within domain) and the correlation of the "
@@ -47,53 +49,73 @@ RULE = (
     "Otherwise, or with too little data or a single decoder, inconclusive."
 )
 EFFECT = "partial Spearman correlation of {predictor} with {measure} given {controls} and domain, mean over compressors"
-SWAP = ["encoder", *SETTING, "seed"]
 
 
 def assess_decoder_entropy(observations: pd.DataFrame, spec: ClaimsSpec) -> Result:
-    """Test C2 on the observations; see RULE for the verdict."""
+    """Test C2 on the observations, with everything that is reported beside the test; see RULE for the verdict."""
     hypothesis = spec.c2
     panel = build_panel(observations, spec, hypothesis.decoder_training)
-    reason = too_little(panel, spec)
-    effect, swap = UNKNOWN, UNKNOWN
-    details: dict[str, Any] = {"sample": sample(panel)}
-    table = pd.DataFrame(columns=TABLE)
-    if not panel.compressors.empty:
-        generator = np.random.default_rng(spec.seed)
-        weights = document_weights(panel.documents, panel.slices, spec.draws, generator)
-        predictor, quality = panel.values(hypothesis.predictor), panel.quality(hypothesis.measure)
-        controls = varying(panel, [_control(panel, name) for name in hypothesis.controls])
-        ranked = rank_correlations(panel, weights, predictor, quality, controls, pooled=True)
-        adjusted = ranked.partial if controls else ranked.within
-        error, freedom = training_error(adjusted[:, 0], panel.compressors)
-        effect = Estimate.of(mean_over(adjusted)).widened(error, freedom, generator)
-        swapped = decoder_swap(panel, weights, predictor, quality, per_domain=True)
-        overall = decoder_swap(panel, weights, predictor, quality, per_domain=False)
-        details |= {
-            "marginal": Estimate.of(mean_over(ranked.within)).report(),
-            "marginal_pooled": Estimate.of(mean_over(ranked.pooled)).report(),
-            "collinearity": _collinearity(panel, weights, predictor),
-            "seeds": by_seed(panel, adjusted),
-            "between_compressors": spread(adjusted[:, 0]),
-            "training_error": {"standard_error": error, "degrees_of_freedom": freedom},
-            "other_measures": _other_measures(panel, weights, predictor, controls, spec),
+    if panel.compressors.empty:
+        table = pd.DataFrame(columns=TABLE)
+        return replace(_result(panel, None, None, spec), details={"sample": sample(panel)}, tables={"c2": table})
+    weights = weights_of(panel, spec)
+    predictor, quality = panel.values(hypothesis.predictor), panel.quality(hypothesis.measure)
+    controls = controls_of(panel, spec)
+    ranked = rank_correlations(panel, weights, predictor, quality, controls, pooled=True)
+    adjusted = ranked.partial if controls else ranked.within
+    swapped = decoder_swap(panel, weights, predictor, quality, per_domain=True)
+    overall = decoder_swap(panel, weights, predictor, quality, per_domain=False)
+    result = _result(panel, adjusted, swapped, spec)
+    details: dict[str, Any] = {
+        "sample": sample(panel),
+        "marginal": over_runs(panel, ranked.within).report(),
+        "marginal_pooled": over_runs(panel, ranked.pooled).report(),
+        "generalised_over_pairs": over_pairs(adjusted, panel.compressors).report(),
+        "collinearity": _collinearity(panel, weights, predictor),
+        "seeds": by_seed(panel, adjusted),
+        "between_compressors": spread(adjusted[:, 0]),
+        "error": result.effect.sources(),
+        "other_measures": _other_measures(panel, weights, predictor, controls, spec),
+        "bounds": [-hypothesis.smallest_effect, hypothesis.smallest_effect],
+        "ci90": list(result.effect.interval(0.9)),
+        "p_difference": result.effect.p_two_sided(),
+        "p_value_is": "of two one-sided tests: small when the correlation is shown to be small",
+    }
+    swap = UNKNOWN
+    if swapped is not None and overall is not None:
+        freedom = document_freedom(panel)
+        swap = swapped.effect(swapped.correlation, freedom)
+        details["swap"] = {
+            **swap.report(),
+            "ci90": list(swap.interval(0.9)),
+            "p_equivalence": swap.p_equivalence(hypothesis.smallest_effect),
+            "slope": swapped.effect(swapped.slope, freedom).report(),
+            "decoder_effects_over_all_domains": overall.effect(overall.correlation, freedom).report(),
+            "blocks": len(swapped.blocks),
+            "error": swap.sources(),
         }
-        if swapped is not None and overall is not None:
-            swap_error = training_error(swapped.correlation[:, 0], swapped.blocks)
-            swap = Estimate.of(mean_over(swapped.correlation)).widened(*swap_error, generator)
-            details["swap"] = {
-                **swap.report(),
-                "ci90": list(swap.interval(0.9)),
-                "p_equivalence": swap.p_equivalence(hypothesis.smallest_effect),
-                "slope": Estimate.of(mean_over(swapped.slope)).report(),
-                "decoder_effects_over_all_domains": Estimate.of(mean_over(overall.correlation)).report(),
-                "blocks": len(swapped.blocks),
-            }
-        table = _table(panel, ranked, effect, swapped, swap)
-        if reason is None and not effect.known:
-            reason = f"{hypothesis.predictor} does not vary beyond the controls, or {hypothesis.measure} is constant"
-        elif reason is None and not swap.known:
-            reason = "one decoder per encoder: the decoder-swap design needs at least two"
+    table = _table(panel, ranked, result.effect, swapped, swap)
+    return replace(result, details=details, tables={"c2": table})
+
+
+def decide_decoder_entropy(panel: Panel, weights: Array, spec: ClaimsSpec) -> Result:
+    """The test of C2 alone: effect, p-value and verdict."""
+    predictor, quality = panel.values(spec.c2.predictor), panel.quality(spec.c2.measure)
+    controls = controls_of(panel, spec)
+    ranked = rank_correlations(panel, weights, predictor, quality, controls)
+    swapped = decoder_swap(panel, weights, predictor, quality, per_domain=True)
+    return _result(panel, ranked.partial if controls else ranked.within, swapped, spec)
+
+
+def _result(panel: Panel, adjusted: Array | None, swapped: Swap | None, spec: ClaimsSpec) -> Result:
+    """The test from the partial correlations [C, 1 + B] of the compressors and the swap design."""
+    hypothesis, reason = spec.c2, too_little(panel, spec)
+    effect = UNKNOWN if adjusted is None else over_runs(panel, adjusted)
+    swap = UNKNOWN if swapped is None else swapped.effect(swapped.correlation, document_freedom(panel))
+    if reason is None and not effect.known:
+        reason = f"{hypothesis.predictor} does not vary beyond the controls, or {hypothesis.measure} is constant"
+    elif reason is None and not swap.known:
+        reason = "one decoder per encoder: the decoder-swap design needs at least two"
     parts = [estimate.p_equivalence(hypothesis.smallest_effect) for estimate in (effect, swap)]
     known = [part for part in parts if part is not None]
     # Both must be shown: the larger p-value of the two is a test of the union (Berger 1982, Technometrics 24).
@@ -104,12 +126,6 @@ def assess_decoder_entropy(observations: pd.DataFrame, spec: ClaimsSpec) -> Resu
             return "inconclusive", reason
         return _judge(effect, swap, p_value, adjust, alpha, hypothesis.smallest_effect)
 
-    details |= {
-        "bounds": [-hypothesis.smallest_effect, hypothesis.smallest_effect],
-        "ci90": list(effect.interval(0.9)),
-        "p_difference": effect.p_two_sided(),
-        "p_value_is": "of two one-sided tests: small when the correlation is shown to be small",
-    }
     return Result(
         claim="C2",
         statement=hypothesis.statement,
@@ -122,13 +138,11 @@ def assess_decoder_entropy(observations: pd.DataFrame, spec: ClaimsSpec) -> Resu
         clusters=clusters(panel),
         rule=RULE,
         judge=judge,
-        details=details,
-        tables={"c2": table},
     )
 
 
 def _judge(
-    effect: Estimate, swap: Estimate, p_value: float | None, adjust: Adjust, alpha: float, bound: float
+    effect: Effect, swap: Effect, p_value: float | None, adjust: Adjust, alpha: float, bound: float
 ) -> tuple[Verdict, str]:
     equivalent, differs = adjust(p_value), adjust(effect.p_two_sided())
     swap_differs = swap.p_two_sided()
@@ -141,67 +155,17 @@ def _judge(
     return "inconclusive", f"neither a relationship nor its absence within {bound:g} is shown"
 
 
-class Swap:
-    """Decoder-swap estimates per block (one encoder, setting and seed); the last axis is 1 + B."""
-
-    def __init__(self, blocks: pd.DataFrame, correlation_: Array, slope: Array) -> None:
-        self.blocks, self.correlation, self.slope = blocks, correlation_, slope
-
-
-def decoder_swap(panel: Panel, weights: Array, predictor: Array, quality: Array, *, per_domain: bool) -> Swap | None:
-    """Regress quality on decoder entropy with passage and decoder effects, within one encoder, setting and seed.
-
-    Both variables are demeaned over decoders within each passage, then over passages within each decoder (and domain);
-    as every passage meets every decoder, that is the two-way within transformation, and the slope is the
-    least-squares slope with a dummy per passage and per decoder (Wooldridge 2010, ch. 10).
-
-    Args:
-        panel: P passages, C compressors.
-        weights: [P, 1 + B].
-        predictor: [P, C] decoder entropy.
-        quality: [P, C].
-        per_domain: let a decoder be better in one domain than in another.
-
-    Returns:
-        Correlation of the residuals and slope (quality per unit of entropy), [blocks, 1 + B] each; None if no block
-        has two decoders.
-    """
-    kept, correlations, slopes = [], [], []
-    regions = panel.slices if per_domain else [slice(0, len(panel.passages))]
-    for key, members in panel.compressors.groupby(SWAP, sort=True):
-        index = members.index.to_numpy()
-        if len(index) < 2:
-            continue
-        x, y = (values[:, index] - values[:, index].mean(1, keepdims=True) for values in (predictor, quality))
-        sums = np.zeros((3, weights.shape[1]))
-        for rows in regions:
-            turned = weights[rows].T
-            total = turned.sum(1)
-            for place, (one, two) in enumerate(((x, y), (x, x), (y, y))):
-                product = turned @ (one[rows] * two[rows]).sum(1)
-                sums[place] += product - ((turned @ one[rows]) * (turned @ two[rows])).sum(1) / total
-        kept.append(key)
-        correlations.append(correlation.ratio(*sums))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            slopes.append(np.where(sums[1] > 1e-15, sums[0] / np.where(sums[1] > 0, sums[1], 1.0), np.nan))
-    if not kept:
-        return None
-    return Swap(pd.DataFrame(kept, columns=SWAP), np.array(correlations), np.array(slopes))
-
-
-def _control(panel: Panel, name: str) -> Array:
-    if name == "encoder_nll":
-        return panel.values(name)
-    return np.repeat(panel.per_passage(name)[:, None], len(panel.compressors), axis=1)
+def controls_of(panel: Panel, spec: ClaimsSpec) -> list[Array]:
+    """The declared controls that vary, [P, C] each."""
+    return varying(panel, [panel.values(name) for name in spec.c2.controls])
 
 
 def _collinearity(panel: Panel, weights: Array, predictor: Array) -> dict[str, object]:
     """Within-domain rank correlation of the two entropies, and the variance inflation it causes (on the data)."""
-    ranked = rank_correlations(panel, weights, predictor, panel.values("encoder_nll"))
-    values = ranked.within[:, 0]
-    squared = float(np.nanmean(values**2)) if np.isfinite(values).any() else np.nan
+    within = rank_correlations(panel, weights, predictor, panel.values("encoder_nll")).within
+    squared = float(np.nanmean(within[:, 0] ** 2)) if np.isfinite(within[:, 0]).any() else np.nan
     inflation = 1 / (1 - squared) if squared < 1 else np.nan
-    return {**Estimate.of(mean_over(ranked.within)).report(), "variance_inflation": inflation, **spread(values)}
+    return {**over_runs(panel, within).report(), "variance_inflation": inflation, **spread(within[:, 0])}
 
 
 def _other_measures(
@@ -211,32 +175,40 @@ def _other_measures(
     for measure in spec.also_measures:
         if measure not in (spec.c2.measure, *COUPLED):
             ranked = rank_correlations(panel, weights, predictor, panel.quality(measure), controls)
-            values = ranked.partial if controls else ranked.within
-            found[measure] = Estimate.of(mean_over(values)).report()
+            found[measure] = over_runs(panel, ranked.partial if controls else ranked.within).report()
     return found
 
 
 TABLE = [*COMPRESSOR, "design", "estimate", "ci95_low", "ci95_high", "ci90_low", "ci90_high", "p_value", "passages"]
 
 
-def _table(panel: Panel, ranked: Ranked, effect: Estimate, swapped: Swap | None, swap: Estimate) -> pd.DataFrame:
-    """Per compressor: marginal, marginal_pooled, partial; per encoder block: swap (decoder "all"); then the means."""
+def _table(panel: Panel, ranked: Ranked, effect: Effect, swapped: Swap | None, swap: Effect) -> pd.DataFrame:
+    """Per compressor: marginal, marginal_pooled, partial; per encoder block: swap (decoder "all"); then the means.
+
+    Intervals of one compressor or block are of documents; those of the means hold the scatter of training runs as well.
+    """
     rows: list[list[object]] = []
     everything = ("all",) * len(COMPRESSOR)
+    freedom = document_freedom(panel)
 
-    def add(key: tuple[object, ...], design: str, estimate: Estimate) -> None:
+    def add(key: tuple[object, ...], design: str, estimate: Effect) -> None:
         numbers = [estimate.value, *estimate.interval(), *estimate.interval(0.9), estimate.p_two_sided()]
         rows.append([*key, design, *numbers, len(panel.passages)])
 
-    designs = {"marginal": ranked.within, "marginal_pooled": ranked.pooled, "partial": ranked.partial}
+    designs = {
+        "marginal": ranked.within,
+        "marginal_pooled": ranked.pooled,
+        "partial": ranked.partial,
+        "collinearity": ranked.collinearity,
+    }
     designs = {name: values for name, values in designs.items() if len(values)}
     for index, key in enumerate(panel.compressors[COMPRESSOR].itertuples(index=False, name=None)):
         for design, values in designs.items():
-            add(key, design, Estimate.of(values[index]))
+            add(key, design, combine(values[index], None, freedom))
     if swapped is not None:
         for index, key in enumerate(swapped.blocks[SWAP].itertuples(index=False, name=None)):
-            add((key[0], "all", *key[1:]), "swap", Estimate.of(swapped.correlation[index]))
+            add((key[0], "all", *key[1:]), "swap", combine(swapped.correlation[index], None, freedom))
     for design, values in designs.items():
-        add(everything, design, effect if design == "partial" else Estimate.of(mean_over(values)))
+        add(everything, design, effect if design == "partial" else over_runs(panel, values))
     add(everything, "swap", swap)
     return pd.DataFrame(rows, columns=TABLE)

@@ -10,16 +10,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from contextpress.analysis.bootstrap import Estimate
 from contextpress.analysis.hypotheses import ClaimsSpec
+from contextpress.analysis.inference import Effect, combine, mean_over, scatter_of_runs
 from contextpress.analysis.panel import Array, Panel
 
 Verdict = Literal["supported", "contradicted", "inconclusive"]
 # From a p-value of this claim to the same p-value corrected for the rest of the family.
 Adjust = Callable[[float | None], float | None]
 Judge = Callable[[Adjust, float], tuple[Verdict, str]]
-
-UNKNOWN = Estimate(math.nan, np.full(1, math.nan))
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Result:
     claim: str
     statement: str
     effect_name: str
-    effect: Estimate
+    effect: Effect
     p_value: float | None
     rows: int
     clusters: int
@@ -73,6 +71,16 @@ def clusters(panel: Panel) -> int:
     return len(np.unique(panel.documents))
 
 
+def document_freedom(panel: Panel) -> float:
+    """Degrees of freedom of what is averaged over documents within domain."""
+    return float(clusters(panel) - len(panel.slices))
+
+
+def over_runs(panel: Panel, values: Array) -> Effect:
+    """Mean over compressors of [C, 1 + B], with the errors of documents and of training runs."""
+    return combine(mean_over(values), scatter_of_runs(values, panel.compressors), document_freedom(panel))
+
+
 def sample(panel: Panel) -> dict[str, Any]:
     """Counts of a panel, for a finding."""
     sizes = {
@@ -88,40 +96,24 @@ def sample(panel: Panel) -> dict[str, Any]:
     }
 
 
-def training_error(values: Array, compressors: pd.DataFrame) -> tuple[float, float]:
-    """Error of a mean over compressors that comes from having trained each model only a few times.
-
-    Compressors that share a language model are not independent. The values are averaged per encoder and seed; what
-    these averages scatter around their encoder's mean is the noise of a training run, and gives the error of the
-    overall mean with sum(seeds - 1) degrees of freedom. The same by decoder; the larger error is returned.
-
-    Args:
-        values: [C] an estimate per compressor, such as its correlation.
-        compressors: C rows with encoder, decoder or both, and seed.
-
-    Returns:
-        The standard error and its degrees of freedom; (NaN, 0) with one seed.
-    """
-    found = [(math.nan, 0.0)]
-    for side in compressors.columns.intersection(["encoder", "decoder"]):
-        frame = compressors[[side, "seed"]].assign(value=values)
-        means = frame.dropna().groupby([side, "seed"])["value"].mean()
-        around = means - means.groupby(level=0).transform("mean")
-        freedom = len(means) - means.index.get_level_values(0).nunique()
-        if freedom > 0:
-            error = math.sqrt(float(np.square(around).sum()) / freedom / len(means))
-            found.append((error, float(freedom)))
-    return max(found, key=lambda pair: -1.0 if math.isnan(pair[0]) else pair[0])
+def by_seed(panel: Panel, values: Array) -> dict[str, float]:
+    """Mean over the compressors [C, 1 + B] of each seed, on the data."""
+    seeds = panel.compressors["seed"].to_numpy()
+    return {str(seed): float(mean_over(values[seeds == seed])[0]) for seed in np.unique(seeds)}
 
 
-def mean_over(values: Array) -> Array:
-    """Mean over compressors of [C, 1 + B], leaving out those whose value on the data is unknown: [1 + B]."""
-    usable = values[np.isfinite(values[:, 0])]
-    if not len(usable):
-        return np.full(values.shape[1], np.nan)
-    known = np.isfinite(usable)
-    with np.errstate(invalid="ignore"):
-        return np.where(known, usable, 0.0).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
+def spread(values: Array) -> dict[str, object]:
+    """How an estimate [C] differs between compressors."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return {"known": 0}
+    return {
+        "known": len(known),
+        "lowest": known.min(),
+        "highest": known.max(),
+        "standard_deviation": known.std(ddof=1) if len(known) > 1 else math.nan,
+        "share_negative": float((known < 0).mean()),
+    }
 
 
 def finite(value: object) -> Any:  # noqa: ANN401 - what JSON has

@@ -12,12 +12,13 @@ hurts more in one direction than in the other. Only |gap| is identified.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from contextpress.analysis.inference import Scatter
 from contextpress.analysis.panel import SETTING, Array, Codes
 
 _TINY = 1e-9
@@ -103,82 +104,77 @@ class Grid:
 
 @dataclass(frozen=True)
 class TrainingNoise:
-    """The error of a contrast that comes from training: how cells scatter around effects and slope.
+    """The noise of training: how cells scatter around effects and slope.
 
     Attributes:
-        scatter: variance of a cell in each setting, by number of the setting.
+        covariance: [settings, settings, 1 + B] of the cells of a trained pair; on the data, then on the draws of
+            documents, where it is that of the changes from the data: what documents alone make of it.
+        unit: [C] number of the trained pair (encoder, decoder, seed) of a cell.
+        setting: [C] number of the setting.
         freedom: degrees of freedom, the fewest of any setting; 0 if the scatter cannot be known.
-        factor: what the error is multiplied by where seeds differ more than their cells explain.
-        unit: "cell" or "seed".
+        factor: what variances are multiplied by where seeds differ more than their cells explain.
+        by: "cell" or "seed", the unit that the degrees of freedom count.
         p_seeds: p-value of equal slopes in all seeds; NaN if it cannot be tested.
     """
 
-    scatter: dict[int, float]
+    covariance: Array
+    unit: Codes
+    setting: Codes
     freedom: float
-    factor: float
-    unit: str
-    p_seeds: float
+    factor: float = 1.0
+    by: str = "cell"
+    p_seeds: float = math.nan
 
-    def error(self, contrast: Array, setting: Codes) -> float:
-        """Standard error of a contrast [C].
-
-        Settings share their language models, so their errors are added as if they were perfectly correlated.
-        """
+    def scatter(self, contrast: Array) -> Scatter | None:
+        """Variance of a contrast [C] of cell means; None if it cannot be known."""
         if not self.freedom:
-            return math.nan
-        parts = [
-            math.sqrt(value * float(np.square(contrast[setting == key]).sum())) for key, value in self.scatter.items()
-        ]
-        return self.factor * sum(parts)
+            return None
+        placed = np.zeros((self.unit.max() + 1, len(self.covariance)))
+        placed[self.unit, self.setting] = contrast
+        total = np.einsum("ab,abs->s", placed.T @ placed, self.covariance)
+        return Scatter(self.factor * float(total[0]), float(total[1:].mean()) if len(total) > 1 else 0.0, self.freedom)
 
 
 def training_noise(grid: Grid, means: Array, pooling_alpha: float) -> TrainingNoise:
-    """Estimate the noise of training from the cell means [C] of the data.
+    """Estimate the noise of training from cell means [C, 1 + B].
 
-    Within a setting the cells' residuals from effects and one slope give the variance of a cell. If the slopes of the
+    Within a setting the cells' residuals from effects and one slope give the variance of a cell; cells of one trained
+    pair in two settings share their language models, so their covariance is estimated as well. If the slopes of the
     seeds differ with a p-value below ``pooling_alpha`` (F test), cells are not independent given their seed; then the
     seed is the unit, with seeds - 1 degrees of freedom: with two or three seeds a wide interval, and an honest one.
     """
     own, seeds = grid.own_gap(), grid.seed_slopes()
-    scatter: dict[int, float] = {}
-    freedoms, between, left, left_freedoms = [], 0.0, 0.0, []
-    for setting in np.unique(grid.setting):
-        member = grid.setting == setting
-        square = float(own[member] @ own[member])
-        if square <= _TINY:
-            continue
-        response = residuals(means[member], grid.effects[member])
-        slope = float(own[member] @ response) / square
-        total = float(np.square(response - slope * own[member]).sum())
-        freedom = grid.freedom(int(setting), slopes=1)
-        if freedom <= 0:
-            return TrainingNoise({}, 0, 1.0, "cell", math.nan)
-        scatter[int(setting)] = total / freedom
-        freedoms.append(freedom)
-        here = 0.0
-        for seed in seeds:
-            part = np.where(grid.seed[member] == seed, own[member], 0.0)
-            if (weight := float(part @ part)) > _TINY:
-                here += weight * (float(part @ response) / weight - slope) ** 2
-        between += here
-        left += max(total - here, 0.0)
-        left_freedoms.append(freedom - (len(seeds) - 1))
-    if not freedoms:
-        return TrainingNoise({}, 0, 1.0, "cell", math.nan)
-    pooled = TrainingNoise(scatter, float(min(freedoms)), 1.0, "cell", math.nan)
-    if len(seeds) < 2:
+    unit = grid.cells.groupby(["encoder", "decoder", "seed"], sort=True).ngroup().to_numpy().astype(np.int64)
+    count = int(grid.setting.max()) + 1 if len(grid.setting) else 0
+    unknown = TrainingNoise(np.zeros((count, count, 1)), unit, grid.setting, 0.0)
+    weights = {seed: 1 / float(contrast @ contrast) for seed, contrast in seeds.items()}
+    told = [s for s in range(count) if float(own[grid.setting == s] @ own[grid.setting == s]) > _TINY]
+    freedoms = np.array([grid.freedom(setting, slopes=1) if setting in told else 1 for setting in range(count)])
+    if not told or freedoms.min() <= 0:
+        return unknown
+    slopes = np.where(np.equal.outer(grid.setting, np.array(told)), grid.gap[:, None], 0.0)
+    change = np.column_stack([means[:, 0], means[:, 1:] - means[:, :1]])
+    left = np.zeros((unit.max() + 1, count, means.shape[1]))
+    left[unit, grid.setting] = residuals(change, np.hstack([grid.effects, slopes]))
+    covariance = np.einsum("uas,ubs->abs", left, left) / np.sqrt(np.outer(freedoms, freedoms))[:, :, None]
+    freedom = float(min(freedoms[setting] for setting in told))
+    pooled = TrainingNoise(covariance, unit, grid.setting, freedom)
+    contrast = own / float(own @ own)
+    by_cell = pooled.scatter(contrast)
+    if by_cell is None or len(seeds) < 2:
         return pooled
-    p_value = math.nan
-    if min(left_freedoms) > 0 and left > 0:
-        ratio = (between / (len(seeds) - 1)) / (left / min(left_freedoms))
-        p_value = float(stats.f.sf(ratio, len(seeds) - 1, min(left_freedoms)))
+    values = np.array([one @ means[:, 0] for one in seeds.values()])
+    shares = np.array(list(weights.values())) / sum(weights.values())
+    between, more = float(shares @ (values - shares @ values) ** 2) / (len(seeds) - 1), len(seeds) - 1
+    p_value, rest = math.nan, freedom - more
+    inside = (freedom * by_cell.total - more * between) / rest if rest > 0 else 0.0
+    if inside > 0:
+        p_value = float(stats.f.sf(between / inside, more, rest))
     if p_value >= pooling_alpha:
-        return TrainingNoise(scatter, pooled.freedom, 1.0, "cell", p_value)
-    values = np.array([own_contrast @ means for own_contrast in seeds.values()])
-    by_cell = pooled.error(own / float(own @ own), grid.setting)
-    by_seed = float(values.std(ddof=1) / math.sqrt(len(values)))
-    factor = max(1.0, by_seed / by_cell) if by_cell > 0 else 1.0
-    return TrainingNoise(scatter, float(len(values) - 1), factor, "seed", p_value)
+        return replace(pooled, p_seeds=p_value)
+    by_seed = float(values.var(ddof=1) / len(values))
+    factor = max(1.0, by_seed / by_cell.total) if by_cell.total > 0 else 1.0
+    return replace(pooled, freedom=float(more), factor=factor, by="seed", p_seeds=p_value)
 
 
 def decompose(means: pd.Series) -> pd.DataFrame:

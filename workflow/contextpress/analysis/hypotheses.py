@@ -26,6 +26,7 @@ Measure = Literal[
 ]
 EncoderEntropyColumn = Literal["encoder_nll", "encoder_bits_per_byte", "encoder_predictive_entropy"]
 DecoderEntropyColumn = Literal["decoder_nll", "decoder_bits_per_byte", "decoder_predictive_entropy"]
+ModelFreeEntropy = Literal["unigram_entropy", "zlib_bits_per_byte"]
 Control = Literal["encoder_nll", "tokens", "bytes", "unigram_entropy", "zlib_bits_per_byte"]
 # Made of the decoder's own nll, so that they correlate with it by construction, whatever the compressor does.
 COUPLED = ("nll", "nll_gain", "information_retained")
@@ -35,7 +36,11 @@ Training = Literal["frozen", "lora", "full", "any"]
 class EncoderEntropy(Spec):
     """C1: input entropy measured by the encoder correlates negatively with reconstruction quality."""
 
-    statement: str = "Input entropy measured by the encoder correlates negatively with reconstruction quality."
+    statement: str = Field(
+        default="Input entropy measured by the encoder correlates negatively with reconstruction quality.",
+        min_length=1,
+        description="The claim in the paper's sense, as findings and summary quote it; it decides nothing.",
+    )
     measure: Measure = Field(
         default="token_f1",
         description="Quality of a passage. The paper reports F1 and BLEU; bag-of-token F1 is our reading.",
@@ -58,8 +63,13 @@ class EncoderEntropy(Spec):
 class DecoderEntropy(Spec):
     """C2: entropy measured by the decoder shows no relationship with quality while the decoder is frozen."""
 
-    statement: str = (
-        "Entropy measured by the decoder shows no relationship with reconstruction quality while the decoder is frozen."
+    statement: str = Field(
+        default=(
+            "Entropy measured by the decoder shows no relationship with reconstruction quality while the decoder is "
+            "frozen."
+        ),
+        min_length=1,
+        description="The claim as findings and summary quote it.",
     )
     measure: Measure = Field(default="token_f1", description="Quality of a passage, as for C1.")
     predictor: DecoderEntropyColumn = Field(
@@ -87,7 +97,11 @@ class DecoderEntropy(Spec):
 class DataGap(Spec):
     """C3: the gap between the data of encoder and decoder lowers quality monotonically."""
 
-    statement: str = "The gap between what encoder and decoder were pretrained on lowers quality monotonically."
+    statement: str = Field(
+        default="The gap between what encoder and decoder were pretrained on lowers quality monotonically.",
+        min_length=1,
+        description="The claim as findings and summary quote it.",
+    )
     measure: Measure = Field(default="token_f1", description="Quality of a passage, as for C1.")
     smallest_effect: Number = Field(
         default=0.004,
@@ -101,12 +115,13 @@ class DataGap(Spec):
         default="any", description="Compressors that count, by how the decoder was trained."
     )
     pooling_alpha: Number = Field(
-        default=0.25,
+        default=0.05,
         gt=0,
         lt=1,
         description=(
-            "If the slopes of the seeds differ with a p below this, the seed becomes the unit of the interval "
-            "(Bancroft 1964, preliminary test; 0.25 is his advice)."
+            "If the slopes of the seeds differ with a p below this, the seed becomes the unit of the interval instead "
+            "of the cell. A preliminary test at 0.25, as Bancroft (1964) advises, makes the test of the claim reject "
+            "too seldom."
         ),
     )
 
@@ -125,7 +140,7 @@ class ClaimsSpec(Spec):
     correction: Literal["holm", "bh"] = Field(
         default="holm", description="Correction for three tests: Holm (1979), or Benjamini-Hochberg (1995)."
     )
-    draws: Whole = Field(default=2000, ge=100, le=100_000, description="Bootstrap draws of documents.")
+    draws: Whole = Field(default=2000, ge=50, le=100_000, description="Bootstrap draws of documents.")
     seed: Whole = Field(default=0, ge=0, description="Seed of the bootstrap.")
     cluster: Literal["document_id", "source"] = Field(
         default="document_id",
@@ -138,4 +153,19 @@ class ClaimsSpec(Spec):
     natural_only: bool = Field(
         default=True,
         description="Leave out generated text (entropy rate known); it is reported beside the claim instead.",
+    )
+
+
+def same_rules(claims: ClaimsSpec, draws: int) -> ClaimsSpec:
+    """The family as the simulated studies can be tested: the declared bounds and correction, on their own measures."""
+    return ClaimsSpec(
+        c1=EncoderEntropy(smallest_effect=claims.c1.smallest_effect),
+        c2=DecoderEntropy(smallest_effect=claims.c2.smallest_effect),
+        c3=DataGap(smallest_effect=claims.c3.smallest_effect, pooling_alpha=claims.c3.pooling_alpha),
+        also_measures=(),
+        alpha=claims.alpha,
+        correction=claims.correction,
+        draws=draws,
+        min_passages=3,
+        min_documents=2,
     )

@@ -16,6 +16,8 @@ Codes = npt.NDArray[np.int64]  # numbers that stand for labels
 # What names one compressor of a study; without the seed, what is varied on purpose.
 SETTING = ["readout", "ratio", "decoder_training"]
 COMPRESSOR = ["encoder", "decoder", *SETTING, "seed"]
+# Measures of the gap of a pair; the first is the primary one.
+GAPS = ["gap_design", "gap_kl_encoder_decoder", "gap_kl_decoder_encoder", "gap_entropy_difference"]
 _PASSAGE = ["domain", "document_id", "passage_id"]
 
 
@@ -51,10 +53,6 @@ class Panel:
     def quality(self, measure: str) -> Array:
         """[P, C] values of a measure, turned so that more is better."""
         return oriented(measure, self.values(measure))
-
-    def per_passage(self, column: str) -> Array:
-        """[P] values of a column that belongs to the passage, such as ``bytes``."""
-        return self.passages[column].to_numpy(dtype=np.float64)
 
     def settings(self) -> list[tuple[tuple[object, ...], pd.DataFrame]]:
         """Read-out, ratio and decoder training, and the compressors that have them, setting by setting."""
@@ -105,8 +103,8 @@ def build_panel(
     if not unused:
         rows = rows[rows["memory_used"]]
     rows = rows.sort_values([*COMPRESSOR, *_PASSAGE], kind="stable")
-    columns = [*COMPRESSOR, "encoder_replaced", "decoder_replaced", "gap_design", "gap_kl_encoder_decoder"]
-    compressors = rows.drop_duplicates(COMPRESSOR)[[*columns, "memory_used"]].reset_index(drop=True)
+    columns = [*COMPRESSOR, "encoder_replaced", "decoder_replaced", *GAPS, "memory_used"]
+    compressors = rows.drop_duplicates(COMPRESSOR)[columns].reset_index(drop=True)
     seen = rows.groupby("passage_id", sort=False)["passage_id"].transform("size")
     complete = rows[seen == len(compressors)]
     left_out["passages_incomplete"] = int(rows["passage_id"].nunique() - complete["passage_id"].nunique())

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
+from contextpress.analysis.hypotheses import (
+    ClaimsSpec,
+    DecoderEntropyColumn,
+    EncoderEntropyColumn,
+    Measure,
+    ModelFreeEntropy,
+)
 from contextpress.runtime.spec import Number, Spec, Whole
 
 
@@ -65,3 +72,97 @@ class ObservationsSpec(Spec):
 
     compressors: tuple[CompressorDescription, ...] = Field(min_length=1)
     memory_test: MemoryTest = MemoryTest()
+
+
+class Specification(Spec):
+    """The specification table: every combination of these choices, read-out and ratio is an estimate of its own."""
+
+    measures: tuple[Measure, ...] = Field(
+        default=(
+            "token_f1",
+            "bleu",
+            "rouge_l",
+            "chrf",
+            "accuracy",
+            "prefix_match",
+            "exact_match",
+            "edit_similarity",
+            "token_f1_gain",
+            "information_retained",
+        ),
+        min_length=1,
+        description="Measures of quality. Those made of the decoder's own nll are marked in the table, and not tried "
+        "for C2.",
+    )
+    encoder_entropies: tuple[EncoderEntropyColumn | ModelFreeEntropy, ...] = Field(
+        default=(
+            "encoder_nll",
+            "encoder_bits_per_byte",
+            "encoder_predictive_entropy",
+            "unigram_entropy",
+            "zlib_bits_per_byte",
+        ),
+        min_length=1,
+        description="Entropies of a passage for C1, under the encoder or without a model.",
+    )
+    decoder_entropies: tuple[DecoderEntropyColumn, ...] = Field(
+        default=("decoder_nll", "decoder_bits_per_byte", "decoder_predictive_entropy"),
+        min_length=1,
+        description="Entropies of a passage under the decoder for C2.",
+    )
+    draws: Whole = Field(
+        default=400, ge=50, le=100_000, description="Bootstrap draws of documents; a standard error needs few."
+    )
+
+
+class SpecificationSpec(Specification):
+    """The choices, and the hypotheses that everything else is taken from."""
+
+    claims: ClaimsSpec = ClaimsSpec()
+
+
+# What a simulated study hides: nothing; a partial correlation of decoder entropy at the bound of C2; effects.
+Kind = Literal["none", "bound", "encoder", "decoder", "both", "gap"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+NULL_KINDS: tuple[Kind, ...] = ("none", "bound")
+
+
+class SimulatedStudies(Spec):
+    """How large a simulated study is, and how it is analysed. It has 3 domains, 9 pairs, 2 ratios and 3 seeds."""
+
+    documents: Whole = Field(default=30, ge=5, description="Documents per domain of a simulated study.")
+    passages: Whole = Field(default=2, ge=1, description="Passages per document.")
+    draws: Whole = Field(
+        default=200, ge=50, le=100_000, description="Bootstrap draws of documents; a standard error needs few."
+    )
+    seed: Whole = Field(default=0, ge=0, description="Seed of the simulated studies.")
+
+
+class Calibration(SimulatedStudies):
+    """How often the tests of the claims are tried on simulated studies with known truth (snakemake calibration)."""
+
+    null_studies: Whole = Field(
+        default=2000,
+        ge=2,
+        description="Studies of each kind in which a null hypothesis is true. 2,000 tell a rate of 5 % to within 1 %.",
+    )
+    planted_studies: Whole = Field(default=1000, ge=2, description="Studies of each kind that plant an effect.")
+    chunk: Whole = Field(default=250, ge=1, description="Studies per job.")
+
+    def chunks(self) -> dict[str, tuple[Kind, int, int]]:
+        """Kind, first study and number of studies of every job, by name."""
+        found: dict[str, tuple[Kind, int, int]] = {}
+        for kind in KINDS:
+            total = self.null_studies if kind in NULL_KINDS else self.planted_studies
+            for first in range(0, total, self.chunk):
+                found[f"{kind}-{first}"] = (kind, first, min(self.chunk, total - first))
+        return found
+
+
+class CalibrationChunk(SimulatedStudies):
+    """Some of the studies of one kind."""
+
+    kind: Kind = Field(description="What the studies hide.")
+    first: Whole = Field(ge=0, description="Number of the first study.")
+    count: Whole = Field(ge=1, description="Number of studies.")
+    claims: ClaimsSpec = Field(ClaimsSpec(), description="The family of hypotheses that is tried.")

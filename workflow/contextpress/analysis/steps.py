@@ -8,10 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from contextpress.analysis.buckets import by_bucket as bucket_table
+from contextpress.analysis.calibration import OUTCOMES, draw, summarise
 from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.join import join
+from contextpress.analysis.ladder import ladder as ladder_table
 from contextpress.analysis.observations import OBSERVATIONS
-from contextpress.analysis.spec import ObservationsSpec
+from contextpress.analysis.spec import Calibration, CalibrationChunk, ObservationsSpec, SpecificationSpec
+from contextpress.analysis.specification import specification as specification_table
 from contextpress.analysis.verdicts import assess, findings
 from contextpress.runtime.files import write_json, write_text
 from contextpress.runtime.tables import read_table, write_table
@@ -54,13 +57,14 @@ def claims(
     table_c3: Path,
     table_grid_effects: Path,
     table_by_bucket: Path,
+    specification: Path,
 ) -> None:
-    """Test the declared claims and write findings and tables."""
+    """Test the declared claims and write findings and tables; findings name the table of other specifications."""
     rows = read_table(observations, OBSERVATIONS)
     results = assess(rows, spec)
     paths = {"c1": finding_c1, "c2": finding_c2, "c3": finding_c3}
     for name, finding in findings(results, spec).items():
-        write_json(paths[name], finding)
+        write_json(paths[name], {**finding, "specification_table": specification.as_posix()})
         log.info("%s %s: %s", finding["claim"], finding["verdict"], finding["reason"])
     tables = {key: table for result in results.values() for key, table in result.tables.items()}
     _write_csv(table_c1, tables["c1"])
@@ -68,6 +72,29 @@ def claims(
     _write_csv(table_c3, tables["c3"])
     _write_csv(table_grid_effects, tables["grid_effects"])
     _write_csv(table_by_bucket, bucket_table(rows, spec))
+
+
+def specification(*, spec: SpecificationSpec, observations: Path, table: Path) -> None:
+    """Estimate every claim under every choice of measure, entropy, read-out and ratio."""
+    _write_csv(table, specification_table(read_table(observations, OBSERVATIONS), spec))
+
+
+def ladder(*, spec: ClaimsSpec, observations: Path, table: Path) -> None:
+    """Tabulate the control ladder by read-out and ratio, beside published ones."""
+    _write_csv(table, ladder_table(read_table(observations, OBSERVATIONS), spec))
+
+
+def calibration_chunk(*, spec: CalibrationChunk, outcomes: Path) -> None:
+    """Draw some simulated studies of one kind and test the claims on each."""
+    write_table(outcomes, draw(spec), OUTCOMES)
+
+
+def calibration(*, spec: Calibration, outcomes: list[Path], table: Path, summary: Path) -> None:
+    """Sum up how often the tests were right about the simulated studies."""
+    rates, found = summarise(pd.concat([read_table(path, OUTCOMES) for path in outcomes]), spec)
+    _write_csv(table, rates)
+    write_json(summary, found)
+    log.info("calibrated: %s; false positives %s", found["calibrated"], found["false_positive_rate"])
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:

@@ -12,10 +12,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from contextpress.analysis import correlation
-from contextpress.analysis.decoder_entropy import SWAP
 from contextpress.analysis.hypotheses import DecoderEntropy
 from contextpress.analysis.panel import Array, Panel
 from contextpress.analysis.ranked import varying
+from contextpress.analysis.swap import SWAP
 from contextpress.figures.block import UNUSED, bar, block, counts, intervals, mean, weights_of
 from contextpress.figures.encoder import looks
 from contextpress.figures.spec import ClaimFigure

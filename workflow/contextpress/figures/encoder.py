@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from contextpress.analysis.findings import mean_over
 from contextpress.analysis.hypotheses import EncoderEntropy
+from contextpress.analysis.inference import mean_over
 from contextpress.analysis.panel import Array, Panel
 from contextpress.analysis.ranked import rank_correlations
 from contextpress.figures.block import UNUSED, block, counts

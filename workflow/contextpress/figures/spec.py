@@ -71,6 +71,12 @@ class ClaimFigure(Spec):
     style: Style
 
 
+class TableFigure(Spec):
+    """A figure of a table, whose rows say everything else."""
+
+    style: Style
+
+
 class CompressorCurve(Spec):
     """One compressor's history; ``matched`` if encoder and decoder were pretrained on the same data."""
 

@@ -7,8 +7,18 @@ from pathlib import Path
 import pandas as pd
 
 from contextpress.analysis.observations import OBSERVATIONS
-from contextpress.figures import buckets, curves, decoder, encoder, grid_panels, rungs
-from contextpress.figures.spec import ClaimFigure, LearningCurvesFigure, MeasureFigure
+from contextpress.figures import (
+    buckets,
+    calibrated,
+    curves,
+    decoder,
+    effects,
+    encoder,
+    grid_panels,
+    rungs,
+    specifications,
+)
+from contextpress.figures.spec import ClaimFigure, LearningCurvesFigure, MeasureFigure, TableFigure
 from contextpress.figures.style import save, styled
 from contextpress.runtime.files import read_json
 from contextpress.runtime.history import HISTORY
@@ -67,6 +77,29 @@ def ladder(*, spec: MeasureFigure, observations: Path, pdf: Path, svg: Path, png
     """Draw quality on the control ladder of texts, and under the controls of memory."""
     with styled(spec.style):
         save(rungs.draw(_rows(observations), spec), pdf, svg, png, caption)
+
+
+def specification(*, spec: TableFigure, table: Path, pdf: Path, svg: Path, png: Path, caption: Path) -> None:
+    """Draw the specification curve of claim C1 from the specification table."""
+    with styled(spec.style):
+        save(specifications.draw(_csv(table), spec), pdf, svg, png, caption)
+
+
+def grid_effects(*, spec: TableFigure, table: Path, pdf: Path, svg: Path, png: Path, caption: Path) -> None:
+    """Draw encoder effect, decoder effect and interaction of the grid from their table (claim C3)."""
+    with styled(spec.style):
+        save(effects.draw(_csv(table), spec), pdf, svg, png, caption)
+
+
+def calibration(*, spec: TableFigure, table: Path, pdf: Path, svg: Path, png: Path, caption: Path) -> None:
+    """Draw false-positive rates and coverage of the claims' tests on simulated studies."""
+    with styled(spec.style):
+        save(calibrated.draw(_csv(table), spec), pdf, svg, png, caption)
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    # A setting is a number or "all"; names such as "None" are names.
+    return pd.read_csv(path, dtype={"ratio": str}, keep_default_na=False, na_values=[""])
 
 
 def _rows(path: Path) -> pd.DataFrame:

@@ -125,11 +125,15 @@ def sheet(
     *,
     share_y: bool = False,
     ratios: Sequence[float] | None = None,
+    heights: Sequence[float] | None = None,
 ) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of ``width`` x ``height`` inches with a grid of panels, all of them or none sharing the y axis."""
+    """A figure of ``width`` x ``height`` inches with a grid of panels, all of them or none sharing the y axis.
+
+    ``ratios`` are the relative widths of the columns, ``heights`` those of the rows.
+    """
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False, sharey=share_y, width_ratios=ratios)
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=share_y, width_ratios=ratios, height_ratios=heights)
     return figure, [list(row) for row in axes]
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from contextpress.analysis.observations import OBSERVATIONS
+from contextpress.report import claims
 from contextpress.report.spec import SummarySpec
 from contextpress.report.summary import Figure, compose
 from contextpress.runtime.errors import UserError
@@ -41,5 +44,27 @@ def summary(
         [Figure(path, said[path.stem]) for path in figures],
         [read_json(path) for path in records],
         output.parent,
+    )
+    write_text(output, text)
+
+
+def findings(
+    *,
+    spec: SummarySpec,
+    observations: Path,
+    findings: list[Path],
+    grid_effects: Path,
+    specification: Path,
+    ladder: Path,
+    output: Path,
+) -> None:
+    """Write each claim at length: what was measured, what the paper reports, and what may be concluded."""
+    text = claims.compose(
+        spec.study,
+        read_table(observations, OBSERVATIONS),
+        [read_json(path) for path in findings],
+        pd.read_csv(grid_effects, dtype={"ratio": str}),
+        pd.read_csv(specification),
+        pd.read_csv(ladder),
     )
     write_text(output, text)
