@@ -21,7 +21,7 @@ class Reading:
     """Prefixes of the decoder, and who reads them. What a prefix makes the decoder write is the same for every reader.
 
     Attributes:
-        prefixes: the decoder's input embeddings before the text, [prefixes, S + 2, width].
+        prefixes: rows of the decoder's input before the text, [prefixes, S + 2, width or wider].
         readers: by condition, for each passage the place of its prefix, [passages].
     """
 
@@ -39,14 +39,14 @@ def readings(compressor: Compressor, memory: Tensor, ids: Tensor, others: Tensor
 
     Args:
         compressor: gives slots and embeddings.
-        memory: of each passage, [passages, S, width].
+        memory: of each passage, [passages, S, features].
         ids: of each passage, [passages, window].
         others: for each passage the place of another one, [passages].
     """
     own = torch.arange(len(ids), device=ids.device)
     yield Reading(compressor.prefix(memory), {"real": own, "shuffled": others.to(ids.device)})
     yield Reading(compressor.prefix(torch.zeros_like(memory[:1])), {"zeroed": torch.zeros_like(own)})
-    yield Reading(compressor.prefix(compressor.embed(ids[:, : compressor.slots])), {"truncated": own})
+    yield Reading(compressor.framed(compressor.embed(ids[:, : compressor.slots])), {"truncated": own})
 
 
 def reconstruct(compressor: Compressor, ids: Tensor, others: Tensor, batch: int) -> dict[str, Reconstruction]:
