@@ -31,7 +31,7 @@ def passages(rows=3):
     return torch.randint(2, VOCABULARY, (rows, WINDOW), generator=torch.Generator().manual_seed(5))
 
 
-@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("readout", sorted(set(READOUTS) - {"kv_prefix"}))
 @pytest.mark.parametrize("ratio", [1, 2, 4, 8])
 @pytest.mark.parametrize("connector", CONNECTORS)
 def test_as_many_vectors_as_slots_in_the_decoders_width(readout, ratio, connector):
@@ -76,6 +76,7 @@ def test_interleaved_tokens_follow_their_groups():
     [
         ("memory_tokens", ["11111111", "11111111"]),
         ("interleaved", ["11110000", "11111111"]),
+        ("kv_prefix", ["11110000", "11111111"]),
         ("mean_pool", ["11110000", "11111111"]),
     ],
 )
@@ -181,7 +182,8 @@ def test_training_uses_the_memory():
     assert real < other - 0.2
 
 
-def test_a_compressor_comes_back_unchanged_and_only_on_its_own_models(tmp_path):
+@pytest.mark.parametrize("readout", ["memory_tokens", "kv_prefix"])
+def test_a_compressor_comes_back_unchanged_and_only_on_its_own_models(readout, tmp_path):
     encoder, decoder = tiny("llama"), tiny("llama", seed=1)
     words = train_tokenizer(["a few words to train on"] * 5, 270)
     for name, model in (("e", encoder), ("d", decoder)):
@@ -191,7 +193,7 @@ def test_a_compressor_comes_back_unchanged_and_only_on_its_own_models(tmp_path):
         name="x",
         encoder="e",
         decoder="d",
-        architecture=Architecture(readout="memory_tokens", ratio=2),
+        architecture=Architecture(readout=readout, ratio=2),
         objective="autoencoding",
         continuation_weight=0.5,
         schedule=Schedule(steps=1, batch=1, learning_rate=0.1),
@@ -200,7 +202,7 @@ def test_a_compressor_comes_back_unchanged_and_only_on_its_own_models(tmp_path):
         domains={"a": 1.0},
         seed=0,
     )
-    made = compressor()
+    made = compressor(readout)
     with torch.no_grad():
         for p in made.parameters():
             if p.requires_grad:

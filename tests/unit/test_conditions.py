@@ -32,9 +32,9 @@ def test_the_other_passage_is_of_another_document_where_there_is_one():
     assert all(documents[place] != documents[int(other)] for place, other in enumerate(others))
 
 
-def _compressor(ratio: int, dtype: torch.dtype = torch.float32) -> Compressor:
+def _compressor(ratio: int, dtype: torch.dtype = torch.float32, readout: str = "memory_tokens") -> Compressor:
     torch.manual_seed(0)
-    architecture = Architecture(readout="memory_tokens", ratio=ratio)
+    architecture = Architecture(readout=readout, ratio=ratio)
     return Compressor(tiny("llama"), tiny("llama", seed=1), architecture, 8, 0, 1).to(dtype).eval()
 
 
@@ -56,22 +56,23 @@ def test_each_condition_gives_the_decoder_what_it_says(ratio):
 
 # In float64: two first choices never tie.
 @pytest.mark.parametrize(("passages", "batch"), [(1, 4), (90, 16)])
-def test_decoding_each_prefix_once_is_decoding_every_condition(passages, batch, monkeypatch):
+@pytest.mark.parametrize("readout", ["memory_tokens", "kv_prefix"])
+def test_decoding_each_prefix_once_is_decoding_every_condition(readout, passages, batch, monkeypatch):
     monkeypatch.setattr(Compressor, "embed", lambda self, ids: self.decoder.get_input_embeddings()(ids))
-    compressor = _compressor(2, torch.float64)
+    compressor = _compressor(2, torch.float64, readout)
     ids = torch.randint(2, VOCABULARY, (passages, 8))
     others, undisturbed = torch.arange(passages).roll(1), torch.arange(0, passages, 2)
     with torch.inference_mode():
         memory = compressor.compress(ids)
         plain = {
-            "real": memory,
-            "shuffled": memory[others],
-            "zeroed": torch.zeros_like(memory),
-            "truncated": compressor.embed(ids[:, :4]),
+            "real": compressor.prefix(memory),
+            "shuffled": compressor.prefix(memory[others]),
+            "zeroed": compressor.prefix(torch.zeros_like(memory)),
+            "truncated": compressor.framed(compressor.embed(ids[:, :4])),
         }
         found = list(reconstruct(compressor, ids, others, undisturbed, batch))
         for condition, places, done in found:
-            prefix, texts = compressor.prefix(plain[condition][places]), ids[places]
+            prefix, texts = plain[condition][places], ids[places]
             written, _ = stepwise(compressor.decoder, prefix, 8)
             nll, accuracy = teacher_forced(compressor.logits(prefix, texts), texts)
             assert done.ids.tolist() == written.tolist()

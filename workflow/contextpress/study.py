@@ -150,7 +150,7 @@ class CompressorConfig(Spec):
     readouts: _list_of(ReadOutName) = Field(  # type: ignore[valid-type]
         ("mean_pool",),
         description="memory_tokens (at the end of the passage, as ICAE), interleaved (one after each group), mean_pool "
-        "(the mean of each group)",
+        "(the mean of each group), kv_prefix (interleaved, handed on as each layer's keys and values)",
     )
     ratios: _list_of(Annotated[Whole, Field(gt=0)]) = Field(  # type: ignore[valid-type]
         (2, 4), description="tokens of a passage per memory vector; each divides tokens.passages.window"
@@ -158,7 +158,7 @@ class CompressorConfig(Spec):
     connector: ConnectorName = Field(
         "mlp",
         description="from encoder to decoder width: linear, mlp (two layers), alignment (a matrix and a copy of the "
-        "decoder's first block; with mean_pool this is GMSA)",
+        "decoder's first block; with mean_pool this is GMSA). Read-out kv_prefix has its own: a matrix for each layer",
     )
     encoder_training: EncoderTraining = Field("full", description="full, lora")
     decoder_training: DecoderTraining = Field("frozen", description="frozen (as in claim C2), lora, full")

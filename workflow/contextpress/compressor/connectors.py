@@ -38,7 +38,9 @@ class Alignment(nn.Module):
 
     An encoder's last states say what a text means; a decoder expects what its first block reads, words. The block
     turns the one into the other and lets memory vectors read those before them. With mean_pool this is GMSA (Tang et
-    al., arXiv 2505.12215), which aligns by one such block or several.
+    al., arXiv 2505.12215), which aligns by one such block or several. Our encoders and decoders share no weights, so
+    that the block first meets states it does not know: in one trial (D1 and D1, one seed, ratio 4, 200 steps) held-out
+    prose came to 0.37 token accuracy, with mlp to 0.69.
     """
 
     def __init__(self, encoder_width: int, decoder: PreTrainedModel) -> None:

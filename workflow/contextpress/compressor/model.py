@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from contextpress.compressor.connectors import CONNECTORS, Connector
+from contextpress.compressor.key_values import KeyValueConnector, KeyValueInputs, joined, recorded
 from contextpress.compressor.readouts import READOUTS
 from contextpress.compressor.spec import Architecture
 from contextpress.compressor.train_modes import set_training
@@ -18,6 +19,9 @@ class Compressor(nn.Module):
     The decoder reads, in the form in which it learned in pretraining to show a text twice:
 
         <bos> z_1 ... z_S <restate> x_1 ... x_L
+
+    A memory is one tensor [batch, S, features], whatever it holds: input embeddings of the decoder, or with read-out
+    kv_prefix keys and values of its layers. Rows of the decoder's input are then wider than its embeddings.
 
     The embedding of <restate> is trained; for a decoder without that token it starts as that of <bos>.
     """
@@ -43,15 +47,20 @@ class Compressor(nn.Module):
         self.slots = window // self.ratio
         source, target = (model.get_input_embeddings().weight.detach() for model in (encoder, decoder))
         self.readout = READOUTS[architecture.readout](self.slots, architecture.ratio, source)
-        self.connector = Connector(CONNECTORS[architecture.connector](source.shape[1], decoder), target)
+        self.connector: nn.Module
+        if self.readout.key_values:
+            self.connector = KeyValueConnector(encoder.get_decoder(), decoder.get_decoder())
+        else:
+            self.connector = Connector(CONNECTORS[architecture.connector](source.shape[1], decoder), target)
         self.connector.to(target.device)
         self.restate = nn.Parameter(target[bos if restate is None else restate].float().clone())
         # The encoder's output matrix is never used: only its body is kept.
         self.encoder = set_training(encoder.get_decoder(), architecture.encoder_training, architecture.lora)
         self.decoder = set_training(decoder, architecture.decoder_training, architecture.lora)
+        self.carrier = KeyValueInputs(decoder.get_decoder()) if self.readout.key_values else None
 
     def compress(self, ids: Tensor) -> Tensor:
-        """Memory of passages: token ids [batch, n] -> [batch, n / ratio, decoder width], float32.
+        """Memory of passages: token ids [batch, n] -> [batch, n / ratio, features], float32.
 
         ``n`` is the window, or in training a shorter multiple of the ratio.
         """
@@ -60,20 +69,29 @@ class Compressor(nn.Module):
         # Without a mask, transformers takes a position that does not rise by one for the start of another text.
         everything = ids.new_ones(embedded.shape[:2])
         read = {"inputs_embeds": embedded, "position_ids": positions.unsqueeze(0), "attention_mask": everything}
-        states = self.encoder(**read, use_cache=False).last_hidden_state
-        memory: Tensor = self.connector(self.readout.select(states))
+        if self.readout.key_values:
+            with recorded(self.encoder, self.readout.select) as kept:
+                self.encoder(**read, use_cache=False)
+            states = torch.cat(kept, dim=-1)
+        else:
+            states = self.readout.select(self.encoder(**read, use_cache=False).last_hidden_state)
+        memory: Tensor = self.connector(states).to(self.restate.dtype)
         assert memory.shape[1] * self.ratio == ids.shape[1]
         return memory
 
     def prefix(self, memory: Tensor, mark: Tensor | None = None) -> Tensor:
-        """What the decoder reads before the text: [batch, S, width] -> [batch, S + 2, width].
+        """What the decoder reads before the text: memory [batch, S, features] -> [batch, S + 2, width or wider].
 
         ``mark`` [width] is the embedding that ends it and says what is to follow: by default that of <restate>.
         """
-        batch = len(memory)
-        start = self.embed(torch.full((batch, 1), self.bos, device=memory.device))
+        return self.framed(memory if self.carrier is None else self.carrier.pack(memory), mark)
+
+    def framed(self, inner: Tensor, mark: Tensor | None = None) -> Tensor:
+        """Rows of the decoder's input between <bos> and a mark: [batch, n, width or wider] -> [batch, n + 2, same]."""
+        batch = len(inner)
+        start = self.embed(torch.full((batch, 1), self.bos, device=inner.device))
         end = self.restate if mark is None else mark
-        return torch.cat([start, memory, end.expand(batch, 1, -1)], dim=1)
+        return joined([start, inner, end.expand(batch, 1, -1)])
 
     def embed(self, ids: Tensor) -> Tensor:
         """The decoder's embeddings of token ids [batch, n] -> [batch, n, width], float32."""
@@ -81,12 +99,12 @@ class Compressor(nn.Module):
         return embedded.float()
 
     def logits(self, prefix: Tensor, ids: Tensor) -> Tensor:
-        """Teacher-forced predictions of ``ids`` [batch, n] after ``prefix`` [batch, p, width]: [batch, n, vocabulary].
+        """Teacher-forced predictions of ``ids`` [batch, n] after ``prefix`` [batch, p, ...]: [batch, n, vocabulary].
 
         reads      prefix_1 ... prefix_p  x_1 ... x_n-1
         predicts                    x_1   x_2 ... x_n
         """
-        read = torch.cat([prefix, self.embed(ids[:, :-1])], dim=1)
+        read = joined([prefix, self.embed(ids[:, :-1])])
         hidden = self.decoder.get_decoder()(inputs_embeds=read, use_cache=False).last_hidden_state
         predicted: Tensor = self.decoder.get_output_embeddings()(hidden[:, prefix.shape[1] - 1 :])
         assert predicted.shape[:2] == ids.shape

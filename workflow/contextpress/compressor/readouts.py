@@ -1,11 +1,12 @@
 """Read-outs: how an encoder's hidden states become a fixed number of memory states.
 
 A read-out says what the encoder reads, at which positions (``inputs``), and which of its states are the memory
-(``select``).
+(``select``). The states are those after the last layer or, with ``key_values``, the keys and values of every layer.
 
 How fast a frozen decoder learns to read them differs. In one trial (D1 and D1, one seed, ratio 4, 200 steps, no
 curriculum) held-out prose came to a token accuracy of 0.69 with mean_pool, 0.50 with interleaved, 0.35 with
-memory_tokens, and 0.31 with memory tokens whose positions follow those of the text.
+memory_tokens, and 0.31 with memory tokens whose positions follow those of the text. kv_prefix came to 0.90; but at
+one ratio it hands on more numbers than the others, here eight times as many.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class MemoryTokens(nn.Module):
     memory                                 h_1 h_2
     """
 
+    key_values = False
+
     def __init__(self, slots: int, ratio: int, embedding: Tensor) -> None:
         """Start every memory token at the mean of ``embedding`` [vocabulary, width], plus noise of its spread."""
         super().__init__()
@@ -67,6 +70,8 @@ class Interleaved(nn.Module):
     Beacon do (Zhang et al., arXiv 2401.03462).
     """
 
+    key_values = False
+
     def __init__(self, slots: int, ratio: int, embedding: Tensor) -> None:
         """Start the memory token at the mean of ``embedding`` [vocabulary, width], plus noise of its spread."""
         super().__init__()
@@ -90,12 +95,24 @@ class Interleaved(nn.Module):
         return states[:, self.ratio + 1 :: self.ratio + 1]
 
 
+class KeyValuePrefix(Interleaved):
+    """The keys and values of interleaved tokens in every layer, which the decoder reads as its own.
+
+    That memory is handed on so, not as embeddings, is 500xCompressor's (Li et al., arXiv 2408.03094); its tokens stand
+    at the end.
+    """
+
+    key_values = True
+
+
 class MeanPool(nn.Module):
     """The mean of each group of ``ratio`` neighbouring states.
 
     encoder reads   <bos> x_1 x_2 x_3 x_4 ...
     memory          mean(h_1, h_2), mean(h_3, h_4), ...      at ratio 2
     """
+
+    key_values = False
 
     def __init__(self, slots: int, ratio: int, embedding: Tensor) -> None:
         """Only ``ratio`` is needed: this read-out has no parameters of its own."""
@@ -121,5 +138,6 @@ ReadOut = MemoryTokens | Interleaved | MeanPool
 READOUTS: dict[str, type[ReadOut]] = {
     "memory_tokens": MemoryTokens,
     "interleaved": Interleaved,
+    "kv_prefix": KeyValuePrefix,
     "mean_pool": MeanPool,
 }

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from contextpress.runtime.schedule import Schedule
 from contextpress.runtime.spec import Number, Spec, Whole
 
-ReadOutName = Literal["memory_tokens", "interleaved", "mean_pool"]
+ReadOutName = Literal["memory_tokens", "interleaved", "mean_pool", "kv_prefix"]
 ConnectorName = Literal["linear", "mlp", "alignment"]
 EncoderTraining = Literal["full", "lora"]
 DecoderTraining = Literal["frozen", "lora", "full"]

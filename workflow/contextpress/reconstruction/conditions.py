@@ -21,7 +21,7 @@ class Reading:
     """Prefixes of the decoder, and who reads them. What a prefix makes the decoder write is the same for every reader.
 
     Attributes:
-        prefixes: the decoder's input embeddings before the text, [prefixes, S + 2, width]; none comes twice.
+        prefixes: rows of the decoder's input before the text, [prefixes, S + 2, width or wider]; none comes twice.
         readers: by condition, the places of the passages read, and for each of them the place of its prefix.
     """
 
@@ -41,7 +41,7 @@ def readings(
 
     Args:
         compressor: gives slots and embeddings.
-        memory: of each passage, [passages, S, width].
+        memory: of each passage, [passages, S, features].
         ids: of each passage, [passages, window].
         others: for each passage the place of another one, [passages].
         undisturbed: places of the passages that zeroed and truncated are read for.
@@ -50,7 +50,7 @@ def readings(
     yield Reading(compressor.prefix(memory), {"real": (every, every), "shuffled": (every, others)})
     yield Reading(compressor.prefix(torch.zeros_like(memory[:1])), {"zeroed": (undisturbed, torch.zeros_like(own))})
     first = compressor.embed(ids[undisturbed, : compressor.slots])
-    yield Reading(compressor.prefix(first), {"truncated": (undisturbed, own)})
+    yield Reading(compressor.framed(first), {"truncated": (undisturbed, own)})
 
 
 def reconstruct(

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from contextpress.compressor.key_values import joined
 from contextpress.reconstruction.cache import Ids, SlotCache
 from contextpress.reconstruction.metrics import teacher_forced
 from contextpress.runtime.device import rows_at_once
@@ -91,7 +92,8 @@ def reconstruct(
 
     Args:
         model: causal LM in eval mode, full attention with positions given by ``position_ids``, sdpa or eager.
-        prefix: input embeddings [rows, prefix length, width]: BOS, memory, restate; no padding.
+        prefix: input embeddings [rows, prefix length, width]: BOS, memory, restate; no padding. Wider, where the model
+            takes more than embeddings (see compressor/key_values.py).
         reference: token ids [rows, length], at least one token. Steers the speed only, never the ids.
         batch: most rows decoded together; bounds the memory.
         suppressed: token ids never written; by default the model's end-of-text ids, as ``generate`` does.
@@ -223,7 +225,7 @@ class _Drafting:
         """Admit rows: memory and the whole reference in one pass."""
         targets = self.targets[rows[0] : rows[-1] + 1]
         draft = self.model.get_input_embeddings()(targets[:, :-1]).to(self.prefix.dtype)
-        inputs = torch.cat([self.prefix[rows[0] : rows[-1] + 1], draft], dim=1)
+        inputs = joined([self.prefix[rows[0] : rows[-1] + 1], draft])
         taken = len(self.active)
         self.cache.point(slice(taken, taken + len(rows)), used=inputs.shape[1])
         self.active = np.concatenate([self.active, rows])
