@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
+from contextpress.compressor import reading
 from contextpress.compressor.connectors import CONNECTORS, Connector
 from contextpress.compressor.readouts import READOUTS
 from contextpress.compressor.spec import Architecture
@@ -65,26 +66,15 @@ class Compressor(nn.Module):
 
     def prefix(self, memory: Tensor) -> Tensor:
         """What the decoder reads before the text: [batch, S, width] -> [batch, S + 2, width]."""
-        batch = len(memory)
-        start = self.embed(torch.full((batch, 1), self.bos, device=memory.device))
-        return torch.cat([start, memory, self.restate.expand(batch, 1, -1)], dim=1)
+        return reading.prefix(self.decoder, memory, self.bos, self.restate)
 
     def embed(self, ids: Tensor) -> Tensor:
         """The decoder's embeddings of token ids [batch, n] -> [batch, n, width], float32."""
-        embedded: Tensor = self.decoder.get_input_embeddings()(ids)
-        return embedded.float()
+        return reading.embed(self.decoder, ids)
 
     def logits(self, prefix: Tensor, ids: Tensor) -> Tensor:
-        """Teacher-forced predictions of ``ids`` [batch, n] after ``prefix`` [batch, p, width]: [batch, n, vocabulary].
-
-        reads      prefix_1 ... prefix_p  x_1 ... x_n-1
-        predicts                    x_1   x_2 ... x_n
-        """
-        read = torch.cat([prefix, self.embed(ids[:, :-1])], dim=1)
-        hidden = self.decoder.get_decoder()(inputs_embeds=read, use_cache=False).last_hidden_state
-        predicted: Tensor = self.decoder.get_output_embeddings()(hidden[:, prefix.shape[1] - 1 :])
-        assert predicted.shape[:2] == ids.shape
-        return predicted
+        """Teacher-forced predictions of ``ids`` [batch, n] after ``prefix`` [batch, p, width]; see ``predictions``."""
+        return reading.predictions(self.decoder, prefix, ids)
 
     def reconstruction_loss(self, ids: Tensor) -> Tensor:
         """The autoencoding objective (ICAE, eq. 2): mean nll of passages [batch, n] given their memory, nats."""

@@ -1,0 +1,45 @@
+"""What a decoder reads: memory, the mark to restate it, then the text.
+
+    <bos> z_1 ... z_S <restate> x_1 ... x_L
+
+The form in which decoders learned in pretraining to show a text twice; compressors and crammed memory share it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+
+def embed(decoder: PreTrainedModel, ids: Tensor) -> Tensor:
+    """The decoder's embeddings of token ids [batch, n] -> [batch, n, width], float32."""
+    embedded: Tensor = decoder.get_input_embeddings()(ids)
+    return embedded.float()
+
+
+def prefix(decoder: PreTrainedModel, memory: Tensor, bos: int, restate: Tensor) -> Tensor:
+    """What stands before the text: [batch, S, width] -> [batch, S + 2, width].
+
+    Args:
+        decoder: whose embedding of <bos> is read.
+        memory: vectors of each text, [batch, S, width].
+        bos: id of <bos>.
+        restate: embedding of <restate>, [width].
+    """
+    batch = len(memory)
+    start = embed(decoder, torch.full((batch, 1), bos, device=memory.device))
+    return torch.cat([start, memory, restate.expand(batch, 1, -1)], dim=1)
+
+
+def predictions(decoder: PreTrainedModel, prefix: Tensor, ids: Tensor) -> Tensor:
+    """Teacher-forced logits of ``ids`` [batch, n] after ``prefix`` [batch, p, width]: [batch, n, vocabulary].
+
+    reads      prefix_1 ... prefix_p  x_1 ... x_n-1
+    predicts                    x_1   x_2 ... x_n
+    """
+    read = torch.cat([prefix, embed(decoder, ids[:, :-1])], dim=1)
+    hidden = decoder.get_decoder()(inputs_embeds=read, use_cache=False).last_hidden_state
+    predicted: Tensor = decoder.get_output_embeddings()(hidden[:, prefix.shape[1] - 1 :])
+    assert predicted.shape[:2] == ids.shape
+    return predicted
