@@ -28,5 +28,6 @@ rule all:
         f"{RESULTS}/summary.md",
         rules.figures.input,
         rules.claims.output,
+        rules.cramming_bound.output,
         rules.manifest.output,
         rules.perplexity.output,

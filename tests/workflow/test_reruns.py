@@ -18,8 +18,8 @@ CORPUS = {"harvest", "domain", "manifest"}
 TOKENS = {"tokenizer", "encode", "passages", "mixture"}
 MODELS = {"warmup", "pretrain"}
 ENTROPY = {"score", "perplexity", "model_free", "gap"}
-FIGURES = {"quality_by_bucket", "encoder_entropy", "decoder_entropy", "grid", "ladder", "learning_curves"}
-TABLES = {"observations", "claims"}
+FIGURES = {"quality_by_bucket", "encoder_entropy", "decoder_entropy", "grid", "ladder", "cramming", "learning_curves"}
+TABLES = {"observations", "claims", "cramming_bound"}
 FROM_OBSERVATIONS = TABLES | FIGURES - {"learning_curves"} | {"summary"}
 FROM_COMPRESSORS = {"compressor", "reconstruct", "learning_curves"} | FROM_OBSERVATIONS
 
@@ -39,6 +39,8 @@ def test_every_expected_file_exists(finished):
         "tables/observations.parquet",
         "tables/by_bucket.csv",
         "tables/perplexity.csv",
+        "tables/cramming.csv",
+        "findings/cramming.json",
     ]
     wanted += [f"findings/c{n}.json" for n in (1, 2, 3)]
     wanted += [f"figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "svg", "png")]
@@ -116,10 +118,10 @@ def test_touched_files_rerun_nothing(tree):
         ("figures/style.py", FIGURES | {"summary"}),
         ("report/steps.py", {"summary"}),
         ("analysis/verdicts.py", FROM_OBSERVATIONS),
-        ("reconstruction/greedy.py", {"reconstruct"} | FROM_OBSERVATIONS),
-        ("compressor/readouts.py", FROM_COMPRESSORS),
+        ("reconstruction/greedy.py", {"reconstruct", "cram"} | FROM_OBSERVATIONS),
+        ("compressor/readouts.py", {"cram"} | FROM_COMPRESSORS),
         ("entropy/score.py", ENTROPY | FROM_OBSERVATIONS),
-        ("lm/pretrain.py", MODELS | ENTROPY | FROM_COMPRESSORS),
+        ("lm/pretrain.py", MODELS | ENTROPY | {"cram"} | FROM_COMPRESSORS),
         ("plan.py", set()),
         ("study.py", set()),
     ],
@@ -152,10 +154,11 @@ def test_a_new_seed_trains_only_what_it_adds(finished, tmp_path):
     # The decoder of seed s is model s XOR 1, so seeds 0 and 1 share both models of each: four new compressors.
     jobs = would_run(finished, write_yaml(tmp_path / "one.yaml", {"seeds": [0, 1]}))
     once = dict.fromkeys(TABLES | FIGURES | {"gap", "summary"}, 1)
-    assert jobs == {"compressor": 4, "reconstruct": 4} | once
+    assert jobs == {"compressor": 4, "reconstruct": 4, "cram": 2} | once
     # Seed 2 needs models 2 and 3: as many jobs as the first seed, and none of the first seed's again.
     jobs = would_run(finished, write_yaml(tmp_path / "two.yaml", {"seeds": [0, 2]}))
-    assert jobs == {"warmup": 2, "pretrain": 4, "score": 4, "perplexity": 1, "compressor": 4, "reconstruct": 4} | once
+    models = {"warmup": 2, "pretrain": 4, "score": 4, "perplexity": 1}
+    assert jobs == models | {"compressor": 4, "reconstruct": 4, "cram": 2} | once
 
 
 def test_a_learning_rate_of_compressors_retrains_compressors_only(finished, tmp_path):

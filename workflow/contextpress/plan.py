@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from contextpress.analysis.spec import CompressorDescription, ObservationsSpec
+from contextpress.analysis.spec import CompressorDescription, CrammedDecoder, CrammingAnalysis, ObservationsSpec
 from contextpress.compressor.spec import Architecture, CompressorSpec, ReadOutName
 from contextpress.corpus.local import local_paths
 from contextpress.corpus.mixtures import mixture_weights, replaced
@@ -27,12 +27,14 @@ from contextpress.entropy.spec import GapSpec, Pair, ScoreSpec
 from contextpress.figures.spec import (
     ClaimFigure,
     CompressorCurve,
+    CrammingFigure,
     LearningCurvesFigure,
     MeasureFigure,
     ModelCurve,
     Sample,
 )
 from contextpress.lm.spec import LoadSpec, PretrainSpec, Shape, WarmupSpec
+from contextpress.reconstruction.spec import CrammingSpec, ReconstructionSpec
 from contextpress.report.spec import SummarySpec
 from contextpress.runtime.spec import Spec
 from contextpress.study import ModelConfig, Study
@@ -213,6 +215,21 @@ class Plan:
             seed=job.seed,
         )
 
+    # -- reconstruction
+
+    @cached_property
+    def decoders(self) -> list[str]:
+        """The language models that some compressor's memory is read by, by name."""
+        return sorted({job.decoder.name for job in self.jobs.values()})
+
+    def reconstruction(self) -> ReconstructionSpec:
+        """Spec of the reconstructions of every compressor."""
+        return ReconstructionSpec(batch=self.study.reconstruction.batch)
+
+    def cramming(self, decoder: str) -> CrammingSpec:
+        """Spec of the cramming bound of one decoder."""
+        return CrammingSpec(decoder=decoder, **self.study.reconstruction.cramming.model_dump())
+
     # -- analysis, figures, report
 
     def observations(self) -> ObservationsSpec:
@@ -235,6 +252,20 @@ class Plan:
             ),
             memory_test=self.study.analysis.memory_test,
         )
+
+    def cramming_analysis(self) -> CrammingAnalysis:
+        """Spec of the comparison of crammed memory with entropies and compressors."""
+        read = {(job.decoder.config.name, job.seed): job.decoder.name for job in self.jobs.values()}
+        return CrammingAnalysis(
+            decoders=tuple(
+                CrammedDecoder(decoder=name, seed=seed, model=model) for (name, seed), model in read.items()
+            ),
+            claims=self.study.analysis.claims,
+        )
+
+    def cramming_figure(self) -> CrammingFigure:
+        """Spec of the figure of the cramming bound."""
+        return CrammingFigure(style=self.study.figures.style)
 
     def measure_figure(self) -> MeasureFigure:
         """Spec of the figures that belong to no one claim."""

@@ -52,6 +52,28 @@ rule claims:
         " --table-grid-effects {output.grid_effects:q} --table-by-bucket {output.by_bucket:q} &> {log:q}"
 
 
+rule cramming_bound:
+    """What the decoders could be told, against what the compressors tell them, by entropy."""
+    input:
+        code=code_of("analysis"),
+        observations=rules.observations.output,
+        crammed=expand(rules.cram.output.table, model=PLAN.decoders),
+    output:
+        finding=f"{RESULTS}/findings/cramming.json",
+        table=f"{RESULTS}/tables/cramming.csv",
+    log:
+        f"{RESULTS}/logs/analysis/cramming.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/analysis/cramming.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.cramming_analysis),
+    shell:
+        "contextpress analysis cramming --spec {params.spec:q} --observations {input.observations:q}"
+        " --crammed {input.crammed:q} --finding {output.finding:q} --table {output.table:q} &> {log:q}"
+
+
 FINDINGS = [rules.claims.output.c1, rules.claims.output.c2, rules.claims.output.c3]
 
 
@@ -59,3 +81,4 @@ rule findings:
     """Named target: the verdicts and their tables."""
     input:
         rules.claims.output,
+        rules.cramming_bound.output,

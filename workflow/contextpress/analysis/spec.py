@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.runtime.spec import Number, Spec, Whole
 
 
@@ -56,3 +57,18 @@ class ObservationsSpec(Spec):
 
     compressors: tuple[CompressorDescription, ...] = Field(min_length=1)
     memory_test: MemoryTest = MemoryTest()
+
+
+class CrammedDecoder(Spec):
+    """A decoder in its role in the study, and the pretrained model that it is."""
+
+    decoder: str
+    seed: Whole
+    model: str
+
+
+class CrammingAnalysis(Spec):
+    """What the table and the finding of the cramming bound depend on; of the claims the sample and the bootstrap."""
+
+    decoders: tuple[CrammedDecoder, ...] = Field(min_length=1)
+    claims: ClaimsSpec

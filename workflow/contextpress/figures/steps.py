@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from contextpress.analysis.observations import OBSERVATIONS
-from contextpress.figures import buckets, curves, decoder, encoder, grid_panels, rungs
-from contextpress.figures.spec import ClaimFigure, LearningCurvesFigure, MeasureFigure
+from contextpress.figures import buckets, crammed, curves, decoder, encoder, grid_panels, rungs
+from contextpress.figures.spec import ClaimFigure, CrammingFigure, LearningCurvesFigure, MeasureFigure
 from contextpress.figures.style import save, styled
 from contextpress.runtime.files import read_json
 from contextpress.runtime.history import HISTORY
@@ -61,6 +61,14 @@ def learning_curves(
     histories = [[read_table(path, HISTORY) for path in paths] for paths in (compressors, models)]
     with styled(spec.style):
         save(curves.draw(histories[0], histories[1], spec), pdf, svg, png, caption)
+
+
+def cramming(
+    *, spec: CrammingFigure, table: Path, finding: Path, pdf: Path, svg: Path, png: Path, caption: Path
+) -> None:
+    """Draw what memory holds, crammed and from the compressors, by entropy of decoder and encoder."""
+    with styled(spec.style):
+        save(crammed.draw(pd.read_csv(table), read_json(finding), spec), pdf, svg, png, caption)
 
 
 def ladder(*, spec: MeasureFigure, observations: Path, pdf: Path, svg: Path, png: Path, caption: Path) -> None:

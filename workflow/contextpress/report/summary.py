@@ -14,7 +14,7 @@ from contextpress.report import facts, records
 from contextpress.report.markdown import bullets, interval, p_value, table
 
 # The figures in the order of the claims they belong to; others follow as given.
-ORDER = ("encoder_entropy", "quality_by_bucket", "decoder_entropy", "grid", "ladder", "learning_curves")
+ORDER = ("encoder_entropy", "quality_by_bucket", "decoder_entropy", "grid", "ladder", "cramming", "learning_curves")
 LIMITS = (
     "Models that a study pretrains itself are small (those of the default study by two to three orders of magnitude "
     "smaller than the paper's), so its qualities are not to be compared with published ones, and an effect may be "
