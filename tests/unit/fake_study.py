@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from contextpress.analysis.observations import CONTROLS, OBSERVATIONS
-from contextpress.reconstruction.table import MEASURES
+from contextpress.reconstruction.table import CRAMMED, MEASURES
 from contextpress.tokens.passages import VARIANTS
 
 REPLACED = {f"D{number + 1}": number / 6 for number in range(6)}
@@ -72,6 +72,27 @@ def observations(
     }
     assert set(CONTROLS) == {"shuffled", "zeroed", "truncated"}
     return table.astype(types)[OBSERVATIONS.names]
+
+
+def crammed(rows: pd.DataFrame, passages: int = 8, vectors: tuple[int, ...] = (1, 2)) -> pd.DataFrame:
+    """A table of the schema CRAMMED for the first undisturbed passages of each domain: 20 nats per vector fit."""
+    rows = rows[rows["variant"] == "normal"].drop_duplicates(["decoder", "seed", "passage_id"])
+    rows = rows.groupby(["decoder", "seed", "domain"]).head(passages)
+    parts = []
+    for count in vectors:
+        exact = np.minimum(20 * count / rows["decoder_nll"], rows["tokens"]).astype(np.int32)
+        part = rows[["passage_id"]].assign(
+            decoder=rows["decoder"] + "-s" + (rows["seed"] ^ 1).astype(str),
+            vectors=count,
+            tokens_aimed=(exact + 1).clip(upper=32),
+            tokens_exact=exact,
+            tokens_correct=(exact + 2).clip(upper=32),
+            nats_held=exact * rows["decoder_nll"],
+            steps=200,
+        )
+        parts.append(part)
+    whole = {field.name: "int32" for field in CRAMMED if str(field.type) == "int32"}
+    return pd.concat(parts, ignore_index=True).astype(whole)
 
 
 def history(steps: int, start: float, end: float, plateau: float, seed: int) -> pd.DataFrame:

@@ -4,17 +4,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contextpress.analysis.cramming import bucket_table, cramming_finding, side_by_side
 from contextpress.analysis.decoder_entropy import decoder_swap
 from contextpress.analysis.hypotheses import ClaimsSpec, DecoderEntropy
 from contextpress.analysis.observations import OBSERVATIONS
 from contextpress.analysis.panel import build_panel
 from contextpress.analysis.ranked import rank_correlations, varying
+from contextpress.analysis.spec import CrammedDecoder, CrammingAnalysis
 from contextpress.analysis.verdicts import assess, findings
 from contextpress.cli import main
 from contextpress.figures import curves, decoder
 from contextpress.figures.spec import (
     ClaimFigure,
     CompressorCurve,
+    CrammingFigure,
     LearningCurvesFigure,
     MeasureFigure,
     ModelCurve,
@@ -26,7 +29,7 @@ from contextpress.runtime.files import write_json
 from contextpress.runtime.history import HISTORY
 from contextpress.runtime.spec import Spec
 from contextpress.runtime.tables import write_table
-from tests.unit.fake_study import history, observations
+from tests.unit.fake_study import crammed, history, observations
 
 STYLE, SAMPLE = Style(dpi=60), Sample(draws=100)
 KINDS = ("pdf", "svg", "png", "caption")
@@ -55,7 +58,7 @@ def draw(
 ) -> dict[str, Path]:
     paths = {kind: to / f"{name}.{kind}" for kind in KINDS}
     options = [option for kind, path in paths.items() for option in (f"--{kind}", str(path))]
-    if name != "learning-curves":
+    if name not in ("learning-curves", "cramming"):
         options += ["--observations", str(study / rows)]
     assert main(["figures", name, "--spec", spec.line(), *more, *options]) == 0
     return paths
@@ -146,6 +149,27 @@ def test_learning_curves_same_bytes(study, tmp_path):
     for kind in KINDS:
         assert first[kind].read_bytes() == second[kind].read_bytes(), kind
     assert "8 compressors" in first["caption"].read_text()
+
+
+@pytest.mark.parametrize("passages", [20, 0])
+def test_cramming_same_bytes(study, tmp_path, passages):
+    rows = observations(("D1", "D6"), ("prose", "code"), passages=30, ladder=0, ratios=(4,))
+    roles = [
+        CrammedDecoder(decoder=name, seed=seed, model=f"{name}-s{seed ^ 1}") for name in ("D1", "D6") for seed in (0, 1)
+    ]
+    spec = CrammingAnalysis(decoders=roles, claims=ClaimsSpec(draws=100, natural_only=passages > 0))
+    both = side_by_side(rows, crammed(rows, passages=20), spec)
+    if not passages:  # no passage was read by all
+        both = both[(both["readout"] == "crammed") ^ (both["domain"] == "code")]
+    write_json(tmp_path / "cramming.json", cramming_finding(both, spec))
+    bucket_table(both, spec).to_csv(tmp_path / "cramming.csv", index=False)
+    more = ["--table", str(tmp_path / "cramming.csv"), "--finding", str(tmp_path / "cramming.json")]
+    drawn = [draw(study, "cramming", CrammingFigure(style=STYLE), *more, to=tmp_path / part) for part in ("one", "two")]
+    for kind in KINDS:
+        assert drawn[0][kind].read_bytes() == drawn[1][kind].read_bytes(), kind
+    caption = drawn[0]["caption"].read_text()
+    assert ("40 passages of 20 documents in 2 domains" if passages else "Nothing to draw") in caption
+    assert not set("`|*") & set(caption)
 
 
 def test_smooth_keeps_the_mean_and_the_range():

@@ -112,6 +112,9 @@ def every_spec(plan: Plan) -> list[Spec]:
         plan.gap(),
         plan.latency(),
         *(plan.compressor(name) for name in plan.jobs),
+        plan.reconstruction(),
+        *(plan.cramming(name) for name in plan.decoders),
+        *(plan.cramming_analysis(), plan.cramming_figure()),
         *(plan.observations(), plan.measure_figure(), plan.claim_figure(), plan.learning_figure(), plan.summary()),
     ]
 
@@ -152,11 +155,16 @@ def test_a_loaded_model_is_one_whatever_the_seeds():
 @pytest.mark.parametrize(
     ("change", "changed"),
     [
-        ({"figures": {"style": {"font_size": 9}}}, {"MeasureFigure", "ClaimFigure", "LearningCurvesFigure"}),
+        (
+            {"figures": {"style": {"font_size": 9}}},
+            {"MeasureFigure", "ClaimFigure", "LearningCurvesFigure", "CrammingFigure"},
+        ),
         ({"compressor": {"schedule": {"steps": 9, "batch": 48, "learning_rate": 3e-3}}}, {"CompressorSpec"}),
         ({"entropy": {"buckets": 3}}, {"ScoreSpec"}),
         ({"analysis": {"memory_test": {"min_gain": 0.1}}}, {"ObservationsSpec"}),
-        ({"analysis": {"claims": {"alpha": 0.01}}}, set()),
+        ({"reconstruction": {"batch": 60}}, {"ReconstructionSpec"}),
+        ({"reconstruction": {"cramming": {"steps": 60}}}, {"CrammingSpec"}),
+        ({"analysis": {"claims": {"alpha": 0.01}}}, {"CrammingAnalysis"}),
     ],
 )
 def test_a_change_reaches_only_the_specs_that_depend_on_it(change, changed):
@@ -197,6 +205,11 @@ def domains(*found: dict) -> dict:
         ({"seeds": [1, 1]}, "config key seeds is [1, 1]: the entries must differ"),
         ({"seeds": [10_000]}, "config key seeds[0] is 10000: should be less than 10000"),
         ({"compressor": {"ratios": [3]}}, "compressor.ratios has 3, which does not divide tokens.passages.window (32)"),
+        (
+            {"reconstruction": {"cramming": {"vectors": [1, 5]}}},
+            "reconstruction.cramming.vectors has 5, which does not divide tokens.passages.window (32)",
+        ),
+        ({"reconstruction": {"cramming": {"vectors": [2, 2]}}}, "cramming.vectors is [2, 2]: the entries must differ"),
         ({"compressor": {"encoders": ["D9"]}}, "compressor.encoders names 'D9', which is not a defined model"),
         ({"corpus": {"formal": ["web"]}}, "corpus.formal names 'web', which is not a defined domain; defined: prose,"),
         ({"study": "../x"}, 'config key study is "../x": string should match pattern'),

@@ -18,8 +18,8 @@ CORPUS = {"harvest", "domain", "manifest"}
 TOKENS = {"tokenizer", "encode", "passages", "mixture"}
 MODELS = {"warmup", "pretrain"}
 ENTROPY = {"score", "perplexity", "model_free", "gap"}
-FIGURES = {"quality_by_bucket", "encoder_entropy", "decoder_entropy", "grid", "ladder", "learning_curves"}
-TABLES = {"observations", "claims"}
+FIGURES = {"quality_by_bucket", "encoder_entropy", "decoder_entropy", "grid", "ladder", "cramming", "learning_curves"}
+TABLES = {"observations", "claims", "cramming_bound"}
 FROM_OBSERVATIONS = TABLES | FIGURES - {"learning_curves"} | {"summary"}
 FROM_COMPRESSORS = {"compressor", "reconstruct", "learning_curves"} | FROM_OBSERVATIONS
 
@@ -40,6 +40,8 @@ def test_every_expected_file_exists(finished):
         "tables/by_bucket.csv",
         "tables/perplexity.csv",
         "tables/latency.csv",
+        "tables/cramming.csv",
+        "findings/cramming.json",
     ]
     wanted += [f"findings/c{n}.json" for n in (1, 2, 3)]
     wanted += [f"figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "svg", "png")]
@@ -117,11 +119,11 @@ def test_touched_files_rerun_nothing(tree):
         ("figures/style.py", FIGURES | {"summary"}),
         ("report/steps.py", {"summary"}),
         ("analysis/verdicts.py", FROM_OBSERVATIONS),
-        ("reconstruction/greedy.py", {"reconstruct", "latency"} | FROM_OBSERVATIONS),
-        ("compressor/readouts.py", {"latency"} | FROM_COMPRESSORS),
+        ("reconstruction/greedy.py", {"reconstruct", "cram", "latency"} | FROM_OBSERVATIONS),
+        ("compressor/readouts.py", {"cram", "latency"} | FROM_COMPRESSORS),
         ("entropy/score.py", ENTROPY | FROM_OBSERVATIONS),
         ("latency/steps.py", {"latency"}),
-        ("lm/pretrain.py", MODELS | ENTROPY | {"latency"} | FROM_COMPRESSORS),
+        ("lm/pretrain.py", MODELS | ENTROPY | {"cram", "latency"} | FROM_COMPRESSORS),
         ("plan.py", set()),
         ("study.py", set()),
     ],
@@ -154,10 +156,10 @@ def test_a_new_seed_trains_only_what_it_adds(finished, tmp_path):
     # Seed 0 pairs models 0 and 1, seed 1 pairs 1 and 2: two new language models, four new compressors.
     once = dict.fromkeys(TABLES | FIGURES | {"gap", "perplexity", "summary"}, 1)
     jobs = would_run(finished, write_yaml(tmp_path / "one.yaml", {"seeds": [0, 1]}))
-    assert jobs == {"pretrain": 2, "score": 2, "compressor": 4, "reconstruct": 4} | once
+    assert jobs == {"pretrain": 2, "score": 2, "compressor": 4, "reconstruct": 4, "cram": 2} | once
     # Seed 3 needs models 3 and 4: as many jobs as the first seed, and none of the first seed's again.
     jobs = would_run(finished, write_yaml(tmp_path / "two.yaml", {"seeds": [0, 3]}))
-    assert jobs == {"pretrain": 4, "score": 4, "compressor": 4, "reconstruct": 4} | once
+    assert jobs == {"pretrain": 4, "score": 4, "compressor": 4, "reconstruct": 4, "cram": 2} | once
 
 
 def test_a_learning_rate_of_compressors_retrains_compressors_only(finished, tmp_path):

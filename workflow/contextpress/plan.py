@@ -14,6 +14,8 @@ from contextpress.analysis.hypotheses import same_rules
 from contextpress.analysis.spec import (
     CalibrationChunk,
     CompressorDescription,
+    CrammedDecoder,
+    CrammingAnalysis,
     ObservationsSpec,
     SimulatedStudies,
     SpecificationSpec,
@@ -34,6 +36,7 @@ from contextpress.entropy.spec import GapSpec, Pair, ScoreSpec
 from contextpress.figures.spec import (
     ClaimFigure,
     CompressorCurve,
+    CrammingFigure,
     LearningCurvesFigure,
     MeasureFigure,
     ModelCurve,
@@ -42,6 +45,7 @@ from contextpress.figures.spec import (
 )
 from contextpress.latency.spec import LatencySpec
 from contextpress.lm.spec import LoadSpec, PretrainSpec, Shape, WarmupSpec
+from contextpress.reconstruction.spec import CrammingSpec, ReconstructionSpec
 from contextpress.report.spec import SummarySpec
 from contextpress.runtime.spec import Spec
 from contextpress.study import ModelConfig, Study
@@ -243,6 +247,21 @@ class Plan:
             window=self.study.tokens.passages.window,
         )
 
+    # -- reconstruction
+
+    @cached_property
+    def decoders(self) -> list[str]:
+        """The language models that some compressor's memory is read by, by name."""
+        return sorted({job.decoder.name for job in self.jobs.values()})
+
+    def reconstruction(self) -> ReconstructionSpec:
+        """Spec of the reconstructions of every compressor."""
+        return ReconstructionSpec(batch=self.study.reconstruction.batch)
+
+    def cramming(self, decoder: str) -> CrammingSpec:
+        """Spec of the cramming bound of one decoder."""
+        return CrammingSpec(decoder=decoder, **self.study.reconstruction.cramming.model_dump())
+
     # -- analysis, figures, report
 
     def observations(self) -> ObservationsSpec:
@@ -282,6 +301,20 @@ class Plan:
     def table_figure(self) -> TableFigure:
         """Spec of the figures that show a table and nothing else."""
         return TableFigure(style=self.study.figures.style)
+
+    def cramming_analysis(self) -> CrammingAnalysis:
+        """Spec of the comparison of crammed memory with entropies and compressors."""
+        read = {(job.decoder.config.name, job.seed): job.decoder.name for job in self.jobs.values()}
+        return CrammingAnalysis(
+            decoders=tuple(
+                CrammedDecoder(decoder=name, seed=seed, model=model) for (name, seed), model in read.items()
+            ),
+            claims=self.study.analysis.claims,
+        )
+
+    def cramming_figure(self) -> CrammingFigure:
+        """Spec of the figure of the cramming bound."""
+        return CrammingFigure(style=self.study.figures.style)
 
     def measure_figure(self) -> MeasureFigure:
         """Spec of the figures that belong to no one claim."""

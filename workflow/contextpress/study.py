@@ -26,23 +26,17 @@ from contextpress.corpus.spec import Arithmetic, CorpusSpec, Domains, Embedded
 from contextpress.entropy.spec import EntropyConfig
 from contextpress.figures.spec import FiguresConfig
 from contextpress.lm.spec import CopyWarmup, Pretraining, Shape
-from contextpress.reconstruction.spec import ReconstructionSpec
+from contextpress.reconstruction.spec import CrammingConfig, ReconstructionSpec
 from contextpress.runtime.schedule import Schedule
-from contextpress.runtime.spec import Number, Spec, Whole
+from contextpress.runtime.spec import Number, Spec, Whole, distinct
 from contextpress.tokens.spec import PassagesSpec, TokenizerSpec
 
 MixtureName = Literal["D1", "D2", "D3", "D4", "D5", "D6", "random"]
 MODEL_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
 
 
-def _distinct(values: tuple) -> tuple:
-    if len(set(values)) < len(values):
-        raise ValueError("the entries must differ")
-    return values
-
-
 def _list_of(kind: object) -> object:
-    return Annotated[tuple[kind, ...], Field(min_length=1), AfterValidator(_distinct)]  # type: ignore[valid-type]
+    return Annotated[tuple[kind, ...], Field(min_length=1), AfterValidator(distinct)]  # type: ignore[valid-type]
 
 
 class CorpusConfig(CorpusSpec):
@@ -182,6 +176,12 @@ class CompressorConfig(Spec):
     )
 
 
+class ReconstructionConfig(ReconstructionSpec):
+    """How passages are reconstructed."""
+
+    cramming: CrammingConfig = CrammingConfig()
+
+
 class AnalysisConfig(Spec):
     """What is tested, declared before the run."""
 
@@ -208,7 +208,7 @@ class Study(Spec):
     lm: LanguageModelsConfig = LanguageModelsConfig()
     entropy: EntropyConfig = EntropyConfig()
     compressor: CompressorConfig = CompressorConfig()
-    reconstruction: ReconstructionSpec = ReconstructionSpec()
+    reconstruction: ReconstructionConfig = ReconstructionConfig()
     analysis: AnalysisConfig = AnalysisConfig()
     figures: FiguresConfig = FiguresConfig()
 
@@ -239,12 +239,17 @@ class Study(Spec):
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         window, row = self.tokens.passages.window, self.lm.pretraining.row
-        for ratio in self.compressor.ratios:
-            if window % ratio:
-                raise ValueError(
-                    f"compressor.ratios has {ratio}, which does not divide tokens.passages.window ({window}); "
-                    f"allowed: {', '.join(str(n) for n in range(1, window + 1) if window % n == 0)}"
-                )
+        vectors = self.reconstruction.cramming.vectors
+        for key, numbers in (
+            ("compressor.ratios", self.compressor.ratios),
+            ("reconstruction.cramming.vectors", vectors),
+        ):
+            for number in numbers:
+                if window % number:
+                    raise ValueError(
+                        f"{key} has {number}, which does not divide tokens.passages.window ({window}); "
+                        f"allowed: {', '.join(str(n) for n in range(1, window + 1) if window % n == 0)}"
+                    )
         needed = max(self.positions(), row + 2, 2 * self.lm.warmup.longest + 2)
         used = {model.shape for model in self.lm.models if model.pretrain}
         for shape in self.lm.shapes:
@@ -258,7 +263,7 @@ class Study(Spec):
     def positions(self) -> int:
         """Longest input of encoder and decoder: a passage, its memory, <bos> and <restate>."""
         window = self.tokens.passages.window
-        return window + window // min(self.compressor.ratios) + 2
+        return window + max(window // min(self.compressor.ratios), *self.reconstruction.cramming.vectors) + 2
 
     @model_validator(mode="after")
     def _one_tokenizer(self) -> Self:

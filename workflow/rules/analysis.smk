@@ -97,6 +97,28 @@ rule ladder_table:
         " --table {output:q} &> {log:q}"
 
 
+rule cramming_bound:
+    """What the decoders could be told, against what the compressors tell them, by entropy."""
+    input:
+        code=code_of("analysis"),
+        observations=rules.observations.output,
+        crammed=expand(rules.cram.output.table, model=PLAN.decoders),
+    output:
+        finding=f"{RESULTS}/findings/cramming.json",
+        table=f"{RESULTS}/tables/cramming.csv",
+    log:
+        f"{RESULTS}/logs/analysis/cramming.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/analysis/cramming.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.cramming_analysis),
+    shell:
+        "contextpress analysis cramming --spec {params.spec:q} --observations {input.observations:q}"
+        " --crammed {input.crammed:q} --finding {output.finding:q} --table {output.table:q} &> {log:q}"
+
+
 FINDINGS = [rules.claims.output.c1, rules.claims.output.c2, rules.claims.output.c3]
 
 
@@ -106,3 +128,4 @@ rule findings:
         rules.claims.output,
         rules.specification_table.output,
         rules.ladder_table.output,
+        rules.cramming_bound.output,

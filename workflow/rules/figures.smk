@@ -6,6 +6,7 @@ FIGURES = [
     "grid_effects",
     "specification",
     "ladder",
+    "cramming",
     "learning_curves",
 ]
 
@@ -156,6 +157,27 @@ rule ladder:
         " --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q} --caption {output.caption:q} &> {log:q}"
 
 
+rule cramming:
+    """The cramming bound and the compressors, by entropy."""
+    input:
+        code=code_of("figures"),
+        table=rules.cramming_bound.output.table,
+        finding=rules.cramming_bound.output.finding,
+    output:
+        **drawn("cramming"),
+    log:
+        f"{RESULTS}/logs/figures/cramming.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/cramming.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.cramming_figure),
+    shell:
+        "contextpress figures cramming --spec {params.spec:q} --table {input.table:q} --finding {input.finding:q}"
+        " --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q} --caption {output.caption:q} &> {log:q}"
+
+
 rule learning_curves:
     """Loss by step of every compressor and language model."""
     input:
@@ -209,6 +231,7 @@ rule summary:
             ),
             *expand(rules.compressor.output.record, compressor=PLAN.jobs),
             *expand(rules.reconstruct.output.record, compressor=PLAN.jobs),
+            *expand(rules.cram.output.record, model=PLAN.decoders),
         ],
     output:
         report(

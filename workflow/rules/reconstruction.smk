@@ -18,7 +18,7 @@ rule reconstruct:
     conda:
         ENVIRONMENT
     params:
-        spec=spec_of(lambda: PLAN.study.reconstruction),
+        spec=spec_of(PLAN.reconstruction),
         compressor=folder_of("compressor"),
         encoder=folder_of("encoder"),
         decoder=folder_of("decoder"),
@@ -27,3 +27,29 @@ rule reconstruct:
         "contextpress reconstruction reconstruct --spec {params.spec:q} --compressor {params.compressor:q}"
         " --encoder {params.encoder:q} --decoder {params.decoder:q} --tokenizer {params.tokenizer:q}"
         " --passages {input.passages:q} --output {output.table:q} --record {output.record:q} &> {log:q}"
+
+
+rule cram:
+    """What each decoder can be told through few vectors: memory optimised passage by passage, without an encoder."""
+    input:
+        code=code_of("reconstruction"),
+        decoder=lambda wildcards: lm_weights(wildcards.model),
+        tokenizer=rules.tokenizer.output.tokenizer,
+        passages=rules.passages.output.passages,
+    output:
+        table=f"{RESULTS}/crammed/{{model}}.parquet",
+        record=f"{RESULTS}/crammed/{{model}}.json",
+    log:
+        f"{RESULTS}/logs/crammed/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/crammed/{{model}}.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.cramming, "model"),
+        decoder=folder_of("decoder"),
+        tokenizer=folder_of("tokenizer"),
+    shell:
+        "contextpress reconstruction cram --spec {params.spec:q} --decoder {params.decoder:q}"
+        " --tokenizer {params.tokenizer:q} --passages {input.passages:q}"
+        " --output {output.table:q} --record {output.record:q} &> {log:q}"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
 from contextpress.analysis.bootstrap import Estimate, document_weights
 from contextpress.analysis.hypotheses import ClaimsSpec
-from contextpress.analysis.panel import SETTING, Array, build_panel
+from contextpress.analysis.panel import SETTING, Array, Panel, build_panel
 
 TABLE = [
     "measure",
@@ -37,36 +40,55 @@ def by_bucket(observations: pd.DataFrame, spec: ClaimsSpec) -> pd.DataFrame:
         return pd.DataFrame(columns=TABLE)
     weights = document_weights(panel.documents, panel.slices, spec.draws, np.random.default_rng(spec.seed))
     measures = dict.fromkeys([spec.c1.measure, spec.c2.measure, spec.c3.measure, *spec.also_measures])
-    parts = []
-    for measure in measures:
-        quality = panel.quality(measure)
-        for side in ("encoder", "decoder"):
-            bucket, entropy = panel.values(f"{side}_bucket"), panel.values(f"{side}_nll")
-            for key, members in panel.compressors.groupby(["encoder", "decoder", *SETTING], sort=True):
-                index = members.index.to_numpy()
-                for number in np.unique(bucket[:, index]):
-                    member = (bucket[:, index] == number).astype(np.float64)
-                    estimate = Estimate.of(_mean(member, quality[:, index], weights))
-                    inside = float((member * entropy[:, index]).sum() / member.sum())
-                    count = member.sum() / len(index)
-                    parts.append(
-                        [
-                            measure,
-                            side,
-                            *key,
-                            int(number),
-                            inside,
-                            estimate.value,
-                            *estimate.interval(),
-                            count,
-                            len(index),
-                        ]
-                    )
+    parts = [
+        [measure, side, *cell.key, cell.bucket, cell.entropy, cell.mean.value, *cell.mean.interval(), *cell.counts]
+        for measure in measures
+        for side in ("encoder", "decoder")
+        for cell in bucket_means(panel, weights, panel.quality(measure), side, ["encoder", "decoder", *SETTING])
+    ]
     return pd.DataFrame(parts, columns=TABLE)
 
 
-def _mean(member: Array, quality: Array, weights: Array) -> Array:
-    """Mean over seeds of each seed's mean in the bucket: [1 + B], from [P, S] columns and weights [P, 1 + B]."""
+@dataclass(frozen=True)
+class Cell:
+    """A mean over the passages of one entropy bucket and some compressors.
+
+    Attributes:
+        key: what the compressors have in common.
+        bucket: from 0, the least surprising.
+        entropy: mean nll in it, nats per token.
+        mean: of the values.
+        counts: passages, on average over compressors, and compressors.
+    """
+
+    key: tuple[object, ...]
+    bucket: int
+    entropy: float
+    mean: Estimate
+    counts: tuple[float, int]
+
+
+def bucket_means(panel: Panel, weights: Array, values: Array, side: str, keys: list[str]) -> Iterator[Cell]:
+    """Means of ``values`` [P, C] by bucket of the entropy of ``side``, for each group of compressors alike in ``keys``.
+
+    Compressors of a group are averaged, each by the buckets of its own model.
+    """
+    bucket, entropy = panel.values(f"{side}_bucket"), panel.values(f"{side}_nll")
+    for key, members in panel.compressors.groupby(keys, sort=True):
+        index = members.index.to_numpy()
+        for number in np.unique(bucket[:, index]):
+            member = (bucket[:, index] == number).astype(np.float64)
+            yield Cell(
+                key=key,
+                bucket=int(number),
+                entropy=float((member * entropy[:, index]).sum() / member.sum()),
+                mean=Estimate.of(member_mean(member, values[:, index], weights)),
+                counts=(member.sum() / len(index), len(index)),
+            )
+
+
+def member_mean(member: Array, values: Array, weights: Array) -> Array:
+    """Mean over columns of each column's mean over its members: [1 + B], from [P, S] columns, weights [P, 1 + B]."""
     size = member.T @ weights
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(size > 0, (member * quality).T @ weights / np.where(size > 0, size, 1.0), np.nan).mean(0)
+        return np.where(size > 0, (member * values).T @ weights / np.where(size > 0, size, 1.0), np.nan).mean(0)

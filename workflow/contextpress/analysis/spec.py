@@ -166,3 +166,18 @@ class CalibrationChunk(SimulatedStudies):
     first: Whole = Field(ge=0, description="Number of the first study.")
     count: Whole = Field(ge=1, description="Number of studies.")
     claims: ClaimsSpec = Field(ClaimsSpec(), description="The family of hypotheses that is tried.")
+
+
+class CrammedDecoder(Spec):
+    """A decoder in its role in the study, and the pretrained model that it is."""
+
+    decoder: str
+    seed: Whole
+    model: str
+
+
+class CrammingAnalysis(Spec):
+    """What the table and the finding of the cramming bound depend on; of the claims the sample and the bootstrap."""
+
+    decoders: tuple[CrammedDecoder, ...] = Field(min_length=1)
+    claims: ClaimsSpec

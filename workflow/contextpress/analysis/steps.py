@@ -7,15 +7,23 @@ from pathlib import Path
 
 import pandas as pd
 
-from contextpress.analysis.buckets import by_bucket as bucket_table
+from contextpress.analysis.buckets import by_bucket
 from contextpress.analysis.calibration import OUTCOMES, draw, summarise
+from contextpress.analysis.cramming import bucket_table, cramming_finding, side_by_side
 from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.join import join
 from contextpress.analysis.ladder import ladder as ladder_table
 from contextpress.analysis.observations import OBSERVATIONS
-from contextpress.analysis.spec import Calibration, CalibrationChunk, ObservationsSpec, SpecificationSpec
+from contextpress.analysis.spec import (
+    Calibration,
+    CalibrationChunk,
+    CrammingAnalysis,
+    ObservationsSpec,
+    SpecificationSpec,
+)
 from contextpress.analysis.specification import specification as specification_table
 from contextpress.analysis.verdicts import assess, findings
+from contextpress.reconstruction.table import CRAMMED
 from contextpress.runtime.files import write_json, write_text
 from contextpress.runtime.tables import read_table, write_table
 
@@ -71,7 +79,17 @@ def claims(
     _write_csv(table_c2, tables["c2"])
     _write_csv(table_c3, tables["c3"])
     _write_csv(table_grid_effects, tables["grid_effects"])
-    _write_csv(table_by_bucket, bucket_table(rows, spec))
+    _write_csv(table_by_bucket, by_bucket(rows, spec))
+
+
+def cramming(*, spec: CrammingAnalysis, observations: Path, crammed: list[Path], finding: Path, table: Path) -> None:
+    """Compare crammed memory with both entropies and with the compressors, and write the finding and the table."""
+    told = pd.concat([read_table(path, CRAMMED) for path in crammed], ignore_index=True)
+    rows = side_by_side(read_table(observations, OBSERVATIONS), told, spec)
+    found = cramming_finding(rows, spec)
+    write_json(finding, found)
+    _write_csv(table, bucket_table(rows, spec))
+    log.info("%s %s", found["question"], found["answer"])
 
 
 def specification(*, spec: SpecificationSpec, observations: Path, table: Path) -> None:

@@ -126,15 +126,6 @@ class KeyValueInputs:
         return torch.where(self.used, self.carried[place].to(output.dtype), output)
 
 
-def joined(parts: list[Tensor]) -> Tensor:
-    """Rows of a decoder's input one after the other, [batch, n_i, width_i] -> [batch, sum n_i, widest].
-
-    Those that carry nothing are filled up with zeros.
-    """
-    widest = max(part.shape[-1] for part in parts)
-    return torch.cat([pad(part, (0, widest - part.shape[-1])) for part in parts], dim=1)
-
-
 def spaced(available: int, wanted: int) -> list[int]:
     """``wanted`` places among ``available`` ones, evenly from the first to the last; if one is wanted, the last."""
     if wanted == 1:

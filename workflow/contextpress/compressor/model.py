@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from contextpress.compressor import reading
 from contextpress.compressor.connectors import CONNECTORS, Connector
-from contextpress.compressor.key_values import KeyValueConnector, KeyValueInputs, joined, recorded
+from contextpress.compressor.key_values import KeyValueConnector, KeyValueInputs, recorded
 from contextpress.compressor.readouts import READOUTS
 from contextpress.compressor.spec import Architecture
 from contextpress.compressor.train_modes import set_training
@@ -88,24 +89,12 @@ class Compressor(nn.Module):
 
     def framed(self, inner: Tensor, mark: Tensor | None = None) -> Tensor:
         """Rows of the decoder's input between <bos> and a mark: [batch, n, width or wider] -> [batch, n + 2, same]."""
-        batch = len(inner)
-        start = self.embed(torch.full((batch, 1), self.bos, device=inner.device))
-        end = self.restate if mark is None else mark
-        return joined([start, inner, end.expand(batch, 1, -1)])
+        return reading.prefix(self.decoder, inner, self.bos, self.restate if mark is None else mark)
 
     def embed(self, ids: Tensor) -> Tensor:
         """The decoder's embeddings of token ids [batch, n] -> [batch, n, width], float32."""
-        embedded: Tensor = self.decoder.get_input_embeddings()(ids)
-        return embedded.float()
+        return reading.embed(self.decoder, ids)
 
     def logits(self, prefix: Tensor, ids: Tensor) -> Tensor:
-        """Teacher-forced predictions of ``ids`` [batch, n] after ``prefix`` [batch, p, ...]: [batch, n, vocabulary].
-
-        reads      prefix_1 ... prefix_p  x_1 ... x_n-1
-        predicts                    x_1   x_2 ... x_n
-        """
-        read = joined([prefix, self.embed(ids[:, :-1])])
-        hidden = self.decoder.get_decoder()(inputs_embeds=read, use_cache=False).last_hidden_state
-        predicted: Tensor = self.decoder.get_output_embeddings()(hidden[:, prefix.shape[1] - 1 :])
-        assert predicted.shape[:2] == ids.shape
-        return predicted
+        """Teacher-forced predictions of ``ids`` [batch, n] after ``prefix`` [batch, p, ...]; see ``predictions``."""
+        return reading.predictions(self.decoder, prefix, ids)

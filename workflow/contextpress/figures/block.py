@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from contextpress.analysis.bootstrap import Estimate, document_weights
 from contextpress.analysis.findings import clusters
@@ -60,6 +61,11 @@ def bar(estimate: Estimate) -> tuple[float, float]:
     if low is None or high is None:
         return 0.0, 0.0
     return max(estimate.value - low, 0.0), max(high - estimate.value, 0.0)
+
+
+def bucket_axis(axes: Axes, buckets: int) -> None:
+    """Ticks of an axis of entropy buckets, numbered from 1."""
+    axes.set_xticks(range(1, buckets + 1), ["1\nlowest", *map(str, range(2, buckets)), f"{buckets}\nhighest"])
 
 
 def counts(panel: Panel) -> str:

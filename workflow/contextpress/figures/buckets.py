@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from contextpress.analysis.buckets import by_bucket
 from contextpress.analysis.panel import SETTING
-from contextpress.figures.block import UNUSED, as_claims, block, counts, intervals
+from contextpress.figures.block import UNUSED, as_claims, block, bucket_axis, counts, intervals
 from contextpress.figures.spec import MeasureFigure
 from contextpress.figures.style import (
     COLOURS,
@@ -67,8 +67,7 @@ def draw(observations: pd.DataFrame, spec: MeasureFigure) -> Drawing:
                 linewidth=1.0,
             )
         titled(here, place, f"Encoder {encoder}")
-        last = int(table["bucket"].max()) + 1
-        here.set_xticks(range(1, last + 1), ["1\nlowest", *map(str, range(2, last)), f"{last}\nhighest"])
+        bucket_axis(here, int(table["bucket"].max()) + 1)
         here.set_xlabel("Encoder entropy bucket")
         if place % columns == 0:
             here.set_ylabel(label(spec.measure))

@@ -100,3 +100,9 @@ class LearningCurvesFigure(Spec):
     compressors: tuple[CompressorCurve, ...] = Field(min_length=1)
     models: tuple[ModelCurve, ...]  # none where all models are loaded
     style: Style
+
+
+class CrammingFigure(Spec):
+    """The figure of the cramming bound; what it shows is in its table."""
+
+    style: Style

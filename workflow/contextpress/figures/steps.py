@@ -10,6 +10,7 @@ from contextpress.analysis.observations import OBSERVATIONS
 from contextpress.figures import (
     buckets,
     calibrated,
+    crammed,
     curves,
     decoder,
     effects,
@@ -18,7 +19,7 @@ from contextpress.figures import (
     rungs,
     specifications,
 )
-from contextpress.figures.spec import ClaimFigure, LearningCurvesFigure, MeasureFigure, TableFigure
+from contextpress.figures.spec import ClaimFigure, CrammingFigure, LearningCurvesFigure, MeasureFigure, TableFigure
 from contextpress.figures.style import save, styled
 from contextpress.runtime.files import read_json
 from contextpress.runtime.history import HISTORY
@@ -71,6 +72,14 @@ def learning_curves(
     histories = [[read_table(path, HISTORY) for path in paths] for paths in (compressors, models)]
     with styled(spec.style):
         save(curves.draw(histories[0], histories[1], spec), pdf, svg, png, caption)
+
+
+def cramming(
+    *, spec: CrammingFigure, table: Path, finding: Path, pdf: Path, svg: Path, png: Path, caption: Path
+) -> None:
+    """Draw what memory holds, crammed and from the compressors, by entropy of decoder and encoder."""
+    with styled(spec.style):
+        save(crammed.draw(pd.read_csv(table), read_json(finding), spec), pdf, svg, png, caption)
 
 
 def ladder(*, spec: MeasureFigure, observations: Path, pdf: Path, svg: Path, png: Path, caption: Path) -> None:

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from contextpress.compressor.key_values import joined
+from contextpress.compressor.reading import joined
 from contextpress.reconstruction.cache import Ids, SlotCache
 from contextpress.reconstruction.metrics import teacher_forced
 from contextpress.runtime.device import rows_at_once

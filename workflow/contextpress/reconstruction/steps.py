@@ -10,16 +10,19 @@ import pandas as pd
 import torch
 
 from contextpress.compressor.folder import load_compressor
+from contextpress.lm.folder import load_model
 from contextpress.reconstruction.conditions import other_passages
 from contextpress.reconstruction.conditions import reconstruct as under_each_condition
+from contextpress.reconstruction.cramming import Decoder
+from contextpress.reconstruction.cramming import cram as cram_passages
 from contextpress.reconstruction.metrics import SIGNATURES, measure_all
-from contextpress.reconstruction.spec import ReconstructionSpec
-from contextpress.reconstruction.table import CONDITIONS, RECONSTRUCTIONS
-from contextpress.runtime.device import prepare
+from contextpress.reconstruction.spec import CrammingSpec, ReconstructionSpec
+from contextpress.reconstruction.table import CONDITIONS, CRAMMED, RECONSTRUCTIONS
+from contextpress.runtime.device import device_name, prepare
 from contextpress.runtime.record import write_record
 from contextpress.runtime.tables import read_table, write_table
 from contextpress.tokens.passages import PASSAGES
-from contextpress.tokens.tokenizer import load_tokenizer
+from contextpress.tokens.tokenizer import load_tokenizer, restate_id
 
 
 def reconstruct(
@@ -61,3 +64,33 @@ def reconstruct(
     write_table(output, pd.concat([parts[condition] for condition in CONDITIONS], ignore_index=True), RECONSTRUCTIONS)
     seconds = round(time.perf_counter() - started, 1)
     write_record(record, spec, seconds=seconds, forward_passes=passes, positions=positions, signatures=SIGNATURES)
+
+
+def cram(*, spec: CrammingSpec, decoder: Path, tokenizer: Path, passages: Path, output: Path, record: Path) -> None:
+    """Optimise memory for a sample of the test passages against one decoder, without an encoder; float32."""
+    device = prepare(0)
+    started = time.perf_counter()
+    frame = read_table(passages, PASSAGES)
+    frame = frame[frame["split"] == "test"].groupby("domain", sort=False).head(spec.passages)
+    words = load_tokenizer(tokenizer)
+    model = load_model(decoder, device).requires_grad_(requires_grad=False)
+    ids = torch.from_numpy(np.stack(frame["token_ids"].tolist())).long().to(device)
+    mark = restate_id(words)
+    mark = words.bos_token_id if mark is None else mark  # where a compressor's own <restate> starts as well
+    reader = Decoder(model, words.bos_token_id, model.get_input_embeddings().weight[mark].float())
+    parts, positions = [], 0
+    for vectors in spec.vectors:
+        done = cram_passages(reader, ids, vectors, spec)
+        columns = {
+            "tokens_aimed": done.aim,
+            "tokens_exact": done.exact,
+            "tokens_correct": done.correct,
+            "nats_held": done.nats.double(),
+            "steps": done.steps,
+        }
+        part = pd.DataFrame({name: column.cpu().numpy() for name, column in columns.items()})
+        parts.append(part.assign(passage_id=frame["passage_id"].to_numpy(), decoder=spec.decoder, vectors=vectors))
+        positions += done.positions
+    write_table(output, pd.concat(parts, ignore_index=True), CRAMMED)
+    seconds = round(time.perf_counter() - started, 1)
+    write_record(record, spec, device=device_name(device), seconds=seconds, positions=positions)

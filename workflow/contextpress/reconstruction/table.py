@@ -1,6 +1,7 @@
-"""Schema of the reconstruction room's table: one row per passage and memory condition of one compressor.
+"""Schemas of the reconstruction room's tables.
 
-A passage of the control ladder has no rows under ``UNDISTURBED_ONLY``.
+Reconstructions: one row per passage and memory condition of one compressor; a passage of the control ladder has no rows
+under ``UNDISTURBED_ONLY``. Crammed: one row per passage and number of vectors of one decoder.
 """
 
 from __future__ import annotations
@@ -36,5 +37,18 @@ RECONSTRUCTIONS = pa.schema(
         *(required(name, pa.float64()) for name in MEASURES),
         required("reconstruction", pa.string()),
         required("token_ids", pa.list_(pa.int32())),
+    ]
+)
+
+CRAMMED = pa.schema(
+    [
+        required("passage_id", pa.string()),
+        required("decoder", pa.string()),  # the pretrained model itself, such as D1-s0
+        required("vectors", pa.int32()),
+        required("tokens_aimed", pa.int32()),  # from the beginning of the passage; what the memory was optimised for
+        required("tokens_exact", pa.int32()),  # from the beginning, written by greedy decoding without an error
+        required("tokens_correct", pa.int32()),  # of the passage, first choice given the true tokens before them
+        required("nats_held", pa.float64()),  # nll without memory - nll with memory, summed over the tokens aimed at
+        required("steps", pa.int32()),
     ]
 )

@@ -22,6 +22,7 @@ ORDER = (
     "grid",
     "grid_effects",
     "ladder",
+    "cramming",
     "learning_curves",
 )
 LIMITS = (

@@ -23,6 +23,13 @@ def _refuse_bool(value: object) -> object:
     return value
 
 
+def distinct(values: tuple) -> tuple:
+    """Validator of a list whose entries must differ."""
+    if len(set(values)) < len(values):
+        raise ValueError("the entries must differ")
+    return values
+
+
 Number = Annotated[float, BeforeValidator(_refuse_bool)]
 Whole = Annotated[int, BeforeValidator(_refuse_bool)]
 
