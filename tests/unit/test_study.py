@@ -90,8 +90,8 @@ def test_every_key_is_explained(spec):
     assert spec.__doc__ != BaseModel.__doc__
     for name, field in spec.model_fields.items():
         section = isinstance(field.annotation, type) and issubclass(field.annotation, Spec)
-        # A section is explained by its class; a key of one value, and the wording of a claim, by what they say.
-        plain = section or name == "statement" or one_value(field.annotation)
+        # A section is explained by its class; a key of one value by what it says.
+        plain = section or one_value(field.annotation)
         assert field.description or plain, f"{spec.__name__}.{name}"
 
 
@@ -111,7 +111,16 @@ def every_spec(plan: Plan) -> list[Spec]:
         *(plan.score(name) for name in plan.models),
         plan.gap(),
         *(plan.compressor(name) for name in plan.jobs),
-        *(plan.observations(), plan.measure_figure(), plan.claim_figure(), plan.learning_figure(), plan.summary()),
+        plan.specification(),
+        *(plan.calibration_chunk(name) for name in plan.study.analysis.calibration.chunks()),
+        *(
+            plan.observations(),
+            plan.measure_figure(),
+            plan.claim_figure(),
+            plan.table_figure(),
+            plan.learning_figure(),
+            plan.summary(),
+        ),
     ]
 
 
@@ -151,11 +160,16 @@ def test_a_loaded_model_is_one_whatever_the_seeds():
 @pytest.mark.parametrize(
     ("change", "changed"),
     [
-        ({"figures": {"style": {"font_size": 9}}}, {"MeasureFigure", "ClaimFigure", "LearningCurvesFigure"}),
+        (
+            {"figures": {"style": {"font_size": 9}}},
+            {"MeasureFigure", "ClaimFigure", "LearningCurvesFigure", "TableFigure"},
+        ),
         ({"compressor": {"schedule": {"steps": 9, "batch": 48, "learning_rate": 3e-3}}}, {"CompressorSpec"}),
         ({"entropy": {"buckets": 3}}, {"ScoreSpec"}),
         ({"analysis": {"memory_test": {"min_gain": 0.1}}}, {"ObservationsSpec"}),
-        ({"analysis": {"claims": {"alpha": 0.01}}}, set()),
+        ({"analysis": {"claims": {"alpha": 0.01}}}, {"CalibrationChunk"}),
+        ({"analysis": {"claims": {"c1": {"measure": "bleu"}}}}, {"SpecificationSpec"}),
+        ({"analysis": {"calibration": {"draws": 60}}}, {"CalibrationChunk"}),
     ],
 )
 def test_a_change_reaches_only_the_specs_that_depend_on_it(change, changed):
