@@ -1,15 +1,14 @@
 import itertools
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.weightstats import ttost_paired
 
 from contextpress.analysis import correlation
 from contextpress.analysis.bootstrap import CHUNK, Estimate, chunks, document_weights
-from contextpress.analysis.findings import finite, mean_over, training_error
+from contextpress.analysis.findings import finite
+from contextpress.analysis.inference import mean_over
 from contextpress.analysis.multiplicity import adjusted
 
 
@@ -115,28 +114,12 @@ def test_p_value_and_interval_agree(generator, value):
     estimate = Estimate(value, generator.normal(value, 0.15, 999))
     low, high = estimate.interval()
     assert (estimate.p_two_sided() < 0.05) == (low > 0 or high < 0)
-    low, high = estimate.interval(0.9)
-    assert (estimate.p_equivalence(0.4) < 0.05) == (low > -0.4 and high < 0.4)
 
 
-def test_equivalence_test_is_that_of_statsmodels(generator):
-    values = generator.normal(0.02, 1, 400)
-    draws = generator.normal(values.mean(), values.std(ddof=1) / 20, 400_000)
-    expected = ttost_paired(values, np.zeros(400), -0.12, 0.12)[0]
-    assert Estimate(values.mean(), draws).p_equivalence(0.12) == pytest.approx(expected, abs=0.003)
-
-
-def test_equivalence_test_by_hand():
+def test_two_sided_p_value_by_hand():
     draws = np.array([-0.3, -0.05, 0.0, 0.02, 0.04, 0.06, 0.08, 0.2, 0.3])
-    # At most -0.1: one draw; at least 0.1: two. One is added to each count and to the number of draws.
-    assert Estimate(0.03, draws).p_equivalence(0.1) == pytest.approx(3 / 10)
+    # At most zero: three draws. One is added to the count and to the number of draws.
     assert Estimate(0.03, draws).p_two_sided() == pytest.approx(2 * 4 / 10)
-
-
-def test_not_significant_is_not_equivalent(generator):
-    wide = Estimate(0.0, generator.normal(0, 1, 999))
-    assert wide.p_two_sided() > 0.5
-    assert wide.p_equivalence(0.1) > 0.4
 
 
 def test_an_estimate_with_unknown_draws_is_unknown():
@@ -144,13 +127,6 @@ def test_an_estimate_with_unknown_draws_is_unknown():
     assert not estimate.known
     assert estimate.interval() == (None, None)
     assert estimate.p_two_sided() is None
-    assert estimate.p_equivalence(1) is None
-
-
-def test_widened_by_training_noise(generator):
-    estimate = Estimate(0.0, generator.normal(0, 0.03, 200_000))
-    assert estimate.widened(0.04, 1e6, generator).draws.std() == pytest.approx(0.05, rel=0.02)
-    assert estimate.widened(float("nan"), 0, generator) is estimate
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [("holm", "holm"), ("bh", "fdr_bh")])
@@ -164,22 +140,6 @@ def test_correction_is_that_of_statsmodels(generator, ours, theirs):
 def test_a_test_that_could_not_be_done_stays_in_the_family():
     assert adjusted({"c1": 0.01, "c2": None, "c3": 0.04}, "holm") == {"c1": 0.03, "c2": None, "c3": pytest.approx(0.08)}
     assert adjusted({}, "holm") == {}
-
-
-def test_training_error_is_the_scatter_of_seeds():
-    compressors = pd.DataFrame(
-        [(e, d, s) for e in "ab" for d in "xy" for s in (0, 1)], columns=["encoder", "decoder", "seed"]
-    )
-    values = np.array([1.0, 2, 1, 2, 5, 5, 5, 5])  # encoder a: 1 in seed 0, 2 in seed 1; b: no scatter
-    error, freedom = training_error(values, compressors)
-    # Squares around the encoders' means: 2 x 0.5^2; two degrees of freedom; a mean over four encoder runs.
-    assert error == pytest.approx(np.sqrt(0.5 / 2 / 4))
-    # By decoder both scatter by 0.25 around their mean, four times: a smaller error.
-    assert freedom == 2
-    alone = compressors["seed"] == 0
-    error, freedom = training_error(values[alone], compressors[alone])
-    assert np.isnan(error)
-    assert freedom == 0
 
 
 def test_mean_over_leaves_out_the_unknown():

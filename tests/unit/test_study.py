@@ -90,8 +90,8 @@ def test_every_key_is_explained(spec):
     assert spec.__doc__ != BaseModel.__doc__
     for name, field in spec.model_fields.items():
         section = isinstance(field.annotation, type) and issubclass(field.annotation, Spec)
-        # A section is explained by its class; a key of one value, and the wording of a claim, by what they say.
-        plain = section or name == "statement" or one_value(field.annotation)
+        # A section is explained by its class; a key of one value by what it says.
+        plain = section or one_value(field.annotation)
         assert field.description or plain, f"{spec.__name__}.{name}"
 
 
@@ -115,7 +115,16 @@ def every_spec(plan: Plan) -> list[Spec]:
         plan.reconstruction(),
         *(plan.cramming(name) for name in plan.decoders),
         *(plan.cramming_analysis(), plan.cramming_figure()),
-        *(plan.observations(), plan.measure_figure(), plan.claim_figure(), plan.learning_figure(), plan.summary()),
+        plan.specification(),
+        *(plan.calibration_chunk(name) for name in plan.study.analysis.calibration.chunks()),
+        *(
+            plan.observations(),
+            plan.measure_figure(),
+            plan.claim_figure(),
+            plan.table_figure(),
+            plan.learning_figure(),
+            plan.summary(),
+        ),
     ]
 
 
@@ -157,14 +166,16 @@ def test_a_loaded_model_is_one_whatever_the_seeds():
     [
         (
             {"figures": {"style": {"font_size": 9}}},
-            {"MeasureFigure", "ClaimFigure", "LearningCurvesFigure", "CrammingFigure"},
+            {"MeasureFigure", "ClaimFigure", "LearningCurvesFigure", "CrammingFigure", "TableFigure"},
         ),
         ({"compressor": {"schedule": {"steps": 9, "batch": 48, "learning_rate": 3e-3}}}, {"CompressorSpec"}),
         ({"entropy": {"buckets": 3}}, {"ScoreSpec"}),
         ({"analysis": {"memory_test": {"min_gain": 0.1}}}, {"ObservationsSpec"}),
         ({"reconstruction": {"batch": 60}}, {"ReconstructionSpec"}),
         ({"reconstruction": {"cramming": {"steps": 60}}}, {"CrammingSpec"}),
-        ({"analysis": {"claims": {"alpha": 0.01}}}, {"CrammingAnalysis"}),
+        ({"analysis": {"claims": {"alpha": 0.01}}}, {"CrammingAnalysis", "CalibrationChunk"}),
+        ({"analysis": {"claims": {"c1": {"measure": "bleu"}}}}, {"CrammingAnalysis", "SpecificationSpec"}),
+        ({"analysis": {"calibration": {"draws": 60}}}, {"CalibrationChunk"}),
     ],
 )
 def test_a_change_reaches_only_the_specs_that_depend_on_it(change, changed):

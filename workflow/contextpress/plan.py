@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from contextpress.analysis.hypotheses import same_rules
+from contextpress.analysis.hypotheses import same_rules, without_verdicts
 from contextpress.analysis.spec import (
     CalibrationChunk,
     CompressorDescription,
@@ -288,7 +288,7 @@ class Plan:
     def specification(self) -> SpecificationSpec:
         """Spec of the specification table."""
         analysis = self.study.analysis
-        return SpecificationSpec(**analysis.specification.model_dump(), claims=analysis.claims)
+        return SpecificationSpec(**analysis.specification.model_dump(), claims=without_verdicts(analysis.claims))
 
     def calibration_chunk(self, name: str) -> CalibrationChunk:
         """Spec of some of the simulated studies."""

@@ -39,7 +39,7 @@ from contextpress.analysis.hypotheses import COUPLED, ClaimsSpec
 from contextpress.analysis.inference import UNKNOWN, Effect, combine, over_pairs
 from contextpress.analysis.panel import COMPRESSOR, Array, Panel, build_panel
 from contextpress.analysis.ranked import Ranked, rank_correlations, varying
-from contextpress.analysis.swap import SWAP, Swap, decoder_swap
+from contextpress.analysis.swap import Swap, decoder_swap
 
 RULE = (
     "supported: both the partial correlation (given the controls, within domain) and the correlation of the "
@@ -91,7 +91,7 @@ def assess_decoder_entropy(observations: pd.DataFrame, spec: ClaimsSpec) -> Resu
             "p_equivalence": swap.p_equivalence(hypothesis.smallest_effect),
             "slope": swapped.effect(swapped.slope, freedom).report(),
             "decoder_effects_over_all_domains": overall.effect(overall.correlation, freedom).report(),
-            "blocks": len(swapped.blocks),
+            "blocks": len(set(swapped.block)),
             "error": swap.sources(),
         }
     table = _table(panel, ranked, result.effect, swapped, swap)
@@ -206,8 +206,8 @@ def _table(panel: Panel, ranked: Ranked, effect: Effect, swapped: Swap | None, s
         for design, values in designs.items():
             add(key, design, combine(values[index], None, freedom))
     if swapped is not None:
-        for index, key in enumerate(swapped.blocks[SWAP].itertuples(index=False, name=None)):
-            add((key[0], "all", *key[1:]), "swap", combine(swapped.correlation[index], None, freedom))
+        for key, values in swapped.blocks(swapped.correlation):
+            add((key[0], "all", *key[1:]), "swap", combine(values, None, freedom))
     for design, values in designs.items():
         add(everything, design, effect if design == "partial" else over_runs(panel, values))
     add(everything, "swap", swap)

@@ -23,7 +23,7 @@ from contextpress.analysis.bootstrap import weights_of
 from contextpress.analysis.encoder_entropy import judge_direction
 from contextpress.analysis.findings import Adjust, Result, Verdict, clusters, document_freedom, sample, too_little
 from contextpress.analysis.gap_tables import TABLE_CELLS, TABLE_EFFECTS, cell_table, effect_table
-from contextpress.analysis.grid import Grid, TrainingNoise, training_noise
+from contextpress.analysis.grid import Grid, TrainingNoise, cell_noise, training_noise
 from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.inference import UNKNOWN, Effect, combine
 from contextpress.analysis.mixed import mixed_model, passage_model
@@ -66,17 +66,21 @@ class Slopes:
         """From cell means [C, 1 + B], a gap [C] and the degrees of freedom of documents."""
         grid = Grid.of(compressors, gap)
         noise = training_noise(grid, means, pooling_alpha)
-        contrasts: dict[str, Array] = {}
+        contrasts: dict[str, tuple[Array, TrainingNoise]] = {}
         if (slope := grid.slope()) is not None:
-            contrasts["gap_slope"] = slope
-        if len(np.unique(np.round(gap, 6))) <= SIXTHS and (levels := grid.levels()) is not None:
-            names, rows = levels
+            contrasts["gap_slope"] = slope, noise
+        names, codes = np.unique(np.round(gap, 6), return_inverse=True)
+        if len(names) <= SIXTHS and (levels := grid.levels()) is not None:
+            # Their own residuals: a bend in quality is no noise to a step.
+            own = cell_noise(grid, means, np.eye(len(names))[codes][:, 1:])
+            own = replace(own, factor=noise.factor, freedom=min(own.freedom, noise.freedom))
+            rows = levels[1]
             for index in range(1, len(names)):
-                contrasts[f"gap_level {names[index]:g}"] = rows[index]
-                contrasts[f"gap_step {names[index - 1]:g} to {names[index]:g}"] = rows[index] - rows[index - 1]
+                contrasts[f"gap_level {names[index]:g}"] = rows[index], own
+                contrasts[f"gap_step {names[index - 1]:g} to {names[index]:g}"] = rows[index] - rows[index - 1], own
         estimates = {}
-        for name, contrast in contrasts.items():
-            scatter = noise.scatter(contrast)
+        for name, (contrast, error) in contrasts.items():
+            scatter = error.scatter(contrast)
             value = combine(contrast @ means, scatter, freedom)
             # A grid that leaves nothing to judge training by gives a slope without an interval.
             estimates[name] = Effect(value.value, np.nan, 0.0) if scatter is None else value

@@ -135,39 +135,55 @@ class TrainingNoise:
         return Scatter(self.factor * float(total[0]), float(total[1:].mean()) if len(total) > 1 else 0.0, self.freedom)
 
 
-def training_noise(grid: Grid, means: Array, pooling_alpha: float) -> TrainingNoise:
-    """Estimate the noise of training from cell means [C, 1 + B].
+def cell_noise(grid: Grid, means: Array, columns: Array) -> TrainingNoise:
+    """The noise of training where cells are independent given encoder, decoder and seed.
 
-    Within a setting the cells' residuals from effects and one slope give the variance of a cell; cells of one trained
-    pair in two settings share their language models, so their covariance is estimated as well. If the slopes of the
-    seeds differ with a p-value below ``pooling_alpha`` (F test), cells are not independent given their seed; then the
-    seed is the unit, with seeds - 1 degrees of freedom: with two or three seeds a wide interval, and an honest one.
+    Within a setting the residuals from effects and ``columns`` [C, k] (the gap, or its levels) give the variance of a
+    cell; cells of one trained pair in two settings share their language models, so their covariance is estimated too.
+
+    Args:
+        grid: the cells.
+        means: [C, 1 + B] cell means.
+        columns: what is estimated beside the effects; with coefficients of its own in each setting.
     """
-    own, seeds = grid.own_gap(), grid.seed_slopes()
     unit = grid.cells.groupby(["encoder", "decoder", "seed"], sort=True).ngroup().to_numpy().astype(np.int64)
     count = int(grid.setting.max()) + 1 if len(grid.setting) else 0
-    unknown = TrainingNoise(np.zeros((count, count, 1)), unit, grid.setting, 0.0)
-    weights = {seed: 1 / float(contrast @ contrast) for seed, contrast in seeds.items()}
-    told = [s for s in range(count) if float(own[grid.setting == s] @ own[grid.setting == s]) > _TINY]
-    freedoms = np.array([grid.freedom(setting, slopes=1) if setting in told else 1 for setting in range(count)])
+    own = residuals(columns, grid.effects) if count else columns
+    freedoms, told = np.ones(count), []
+    for setting in range(count):
+        member = grid.setting == setting
+        if float(np.square(own[member]).sum()) > _TINY:
+            told.append(setting)
+            freedoms[setting] = grid.freedom(setting, slopes=int(np.linalg.matrix_rank(own[member], tol=1e-6)))
     if not told or freedoms.min() <= 0:
-        return unknown
-    slopes = np.where(np.equal.outer(grid.setting, np.array(told)), grid.gap[:, None], 0.0)
+        return TrainingNoise(np.zeros((count, count, 1)), unit, grid.setting, 0.0)
+    apart = [np.where((grid.setting == setting)[:, None], columns, 0.0) for setting in told]
     change = np.column_stack([means[:, 0], means[:, 1:] - means[:, :1]])
     left = np.zeros((unit.max() + 1, count, means.shape[1]))
-    left[unit, grid.setting] = residuals(change, np.hstack([grid.effects, slopes]))
+    left[unit, grid.setting] = residuals(change, np.hstack([grid.effects, *apart]))
     covariance = np.einsum("uas,ubs->abs", left, left) / np.sqrt(np.outer(freedoms, freedoms))[:, :, None]
-    freedom = float(min(freedoms[setting] for setting in told))
-    pooled = TrainingNoise(covariance, unit, grid.setting, freedom)
-    contrast = own / float(own @ own)
-    by_cell = pooled.scatter(contrast)
+    return TrainingNoise(covariance, unit, grid.setting, float(freedoms[told].min()))
+
+
+def training_noise(grid: Grid, means: Array, pooling_alpha: float) -> TrainingNoise:
+    """Estimate the noise of training of the slope from cell means [C, 1 + B].
+
+    Cells are the unit (see ``cell_noise``) unless the slopes of the seeds differ with a p-value below
+    ``pooling_alpha`` (F test): then the seed is, with seeds - 1 degrees of freedom. With two or three seeds that is a
+    wide interval, and an honest one.
+    """
+    own, seeds = grid.own_gap(), grid.seed_slopes()
+    pooled = cell_noise(grid, means, grid.gap[:, None])
+    square = float(own @ own)
+    by_cell = pooled.scatter(own / square) if square > _TINY else None
     if by_cell is None or len(seeds) < 2:
         return pooled
-    values = np.array([one @ means[:, 0] for one in seeds.values()])
-    shares = np.array(list(weights.values())) / sum(weights.values())
-    between, more = float(shares @ (values - shares @ values) ** 2) / (len(seeds) - 1), len(seeds) - 1
-    p_value, rest = math.nan, freedom - more
-    inside = (freedom * by_cell.total - more * between) / rest if rest > 0 else 0.0
+    values = np.array([contrast @ means[:, 0] for contrast in seeds.values()])
+    weights = np.array([1 / float(contrast @ contrast) for contrast in seeds.values()])
+    shares, more = weights / weights.sum(), len(seeds) - 1
+    between = float(shares @ (values - shares @ values) ** 2) / more
+    p_value, rest = math.nan, pooled.freedom - more
+    inside = (pooled.freedom * by_cell.total - more * between) / rest if rest > 0 else 0.0
     if inside > 0:
         p_value = float(stats.f.sf(between / inside, more, rest))
     if p_value >= pooling_alpha:

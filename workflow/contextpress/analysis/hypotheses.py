@@ -156,6 +156,13 @@ class ClaimsSpec(Spec):
     )
 
 
+def without_verdicts(claims: ClaimsSpec) -> ClaimsSpec:
+    """The family without what verdicts alone depend on, and draws: for tables that only estimate."""
+    names = ("also_measures", "alpha", "correction", "draws", "min_passages", "min_documents", "min_seeds")
+    defaults = ClaimsSpec()
+    return claims.model_copy(update={name: getattr(defaults, name) for name in names})
+
+
 def same_rules(claims: ClaimsSpec, draws: int) -> ClaimsSpec:
     """The family as the simulated studies can be tested: the declared bounds and correction, on their own measures."""
     return ClaimsSpec(

@@ -214,8 +214,8 @@ def over_pairs(values: Array, compressors: pd.DataFrame) -> Effect:
         parts.append((means.var(ddof=1) / len(means), len(means) - 1))
     (one, free_one), (two, free_two), (both, _) = parts
     draws = whole[1:][np.isfinite(whole[1:])]
-    total = max(one + two - both, one, two) + draws.var(ddof=1)
-    freedom = total**2 / (one**2 / free_one + two**2 / free_two)
+    total = max(one + two - both, one, two) + (draws.var(ddof=1) if len(draws) > 1 else math.nan)
+    freedom = total**2 / (one**2 / free_one + two**2 / free_two) if one + two > 0 else 0.0
     return Effect(float(whole[0]), math.sqrt(total), freedom)
 
 

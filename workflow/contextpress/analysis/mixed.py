@@ -94,6 +94,8 @@ def passage_model(panel: Panel, gap: Array, quality: Array) -> dict[str, object]
     own = grid.own_gap()
     if grid.slope() is None:
         return {"slope": None, "reason": "the gap cannot be told from encoder and decoder effects"}
+    if np.ptp(values) == 0:
+        return {"slope": None, "reason": "quality does not vary"}
     left, sizes, _ = np.linalg.svd(grid.effects, full_matrices=False)
     design = np.column_stack([own, left[:, sizes > 1e-9 * sizes[0]]])
     # Slow to import, and needed by these two estimates.

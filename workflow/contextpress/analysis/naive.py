@@ -31,7 +31,7 @@ def _correlation(panel: Panel, columns: list[Array]) -> Effect:
     """Rank correlation within domain of the first two given the others, all rows in one; error as if independent."""
     ranked = [np.concatenate([_ranks(column[rows]) for rows in panel.slices]) for column in columns]
     value = float(partial(np.cov(ranked)[None])[0])
-    freedom = len(ranked[0]) - len(columns) - 1
+    freedom = len(ranked[0]) - len(columns)
     return Effect(value, math.sqrt((1 - value**2) / freedom), freedom)
 
 

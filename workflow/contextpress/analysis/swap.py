@@ -16,25 +16,31 @@ SWAP = ["encoder", *SETTING, "seed"]
 
 @dataclass(frozen=True)
 class Swap:
-    """Decoder-swap estimates per block (one encoder, setting and seed); the last axis is 1 + B.
+    """Decoder-swap estimates; the last axis is 1 + B.
+
+    What a decoder gives to its block (one encoder, setting and seed) is kept apart: the block's estimate is the mean
+    over its decoders, and training runs of encoders and decoders can be told from each other.
 
     Attributes:
-        blocks: K rows with the columns SWAP.
+        compressors: K rows with the columns SWAP and decoder, block by block.
+        block: [K] number of the block.
         correlation: [K, 1 + B] of the residuals.
         slope: [K, 1 + B] quality per unit of entropy.
     """
 
-    blocks: pd.DataFrame
+    compressors: pd.DataFrame
+    block: Array
     correlation: Array
     slope: Array
 
     def effect(self, values: Array, document_freedom: float) -> Effect:
-        """The mean over blocks of ``correlation`` or ``slope``; the unit of training is the seed.
+        """The mean over blocks of ``correlation`` or ``slope``."""
+        return combine(mean_over(values), scatter_of_runs(values, self.compressors), document_freedom)
 
-        All blocks of a seed are read by the same decoder runs, so that encoders of one seed are no replicates.
-        """
-        scatter = scatter_of_runs(values, self.blocks.assign(encoder="all"))
-        return combine(mean_over(values), scatter, document_freedom)
+    def blocks(self, values: Array) -> list[tuple[tuple[object, ...], Array]]:
+        """Key and estimate [1 + B] of every block."""
+        rows = self.compressors.groupby(self.block, sort=True)
+        return [(tuple(part[SWAP].iloc[0]), values[list(part.index)].mean(0)) for _, part in rows]
 
 
 def decoder_swap(panel: Panel, weights: Array, predictor: Array, quality: Array, *, per_domain: bool) -> Swap | None:
@@ -52,27 +58,31 @@ def decoder_swap(panel: Panel, weights: Array, predictor: Array, quality: Array,
         per_domain: let a decoder be better in one domain than in another.
 
     Returns:
-        Correlation of the residuals and slope (quality per unit of entropy), [blocks, 1 + B] each; None if no block
-        has two decoders.
+        None if no block has two decoders.
     """
-    kept, correlations, slopes = [], [], []
+    kept, blocks, correlations, slopes = [], [], [], []
     regions = panel.slices if per_domain else [slice(0, len(panel.passages))]
-    for key, members in panel.compressors.groupby(SWAP, sort=True):
+    for number, (_, members) in enumerate(panel.compressors.groupby(SWAP, sort=True)):
         index = members.index.to_numpy()
         if len(index) < 2:
             continue
         x, y = (values[:, index] - values[:, index].mean(1, keepdims=True) for values in (predictor, quality))
-        sums = np.zeros((3, weights.shape[1]))
+        sums = np.zeros((3, len(index), weights.shape[1]))
         for rows in regions:
             turned = weights[rows].T
-            total = turned.sum(1)
+            total = turned.sum(1)[:, None]
             for place, (one, two) in enumerate(((x, y), (x, x), (y, y))):
-                product = turned @ (one[rows] * two[rows]).sum(1)
-                sums[place] += product - ((turned @ one[rows]) * (turned @ two[rows])).sum(1) / total
-        kept.append(key)
-        correlations.append(correlation.ratio(*sums))
+                product = turned @ (one[rows] * two[rows])
+                sums[place] += (product - (turned @ one[rows]) * (turned @ two[rows]) / total).T
+        cross, x_square, y_square = len(index) * sums[0], sums[1].sum(0), sums[2].sum(0)
+        # The block's own value, shared out among its decoders by what they give to the sum of products.
+        whole = correlation.ratio(sums[0].sum(0), x_square, y_square)
         with np.errstate(invalid="ignore", divide="ignore"):
-            slopes.append(np.where(sums[1] > 1e-15, sums[0] / np.where(sums[1] > 0, sums[1], 1.0), np.nan))
+            correlations.append(np.where(np.isfinite(whole), cross / np.sqrt(x_square * y_square), np.nan))
+            slopes.append(np.where(x_square > 1e-15, cross / np.where(x_square > 0, x_square, 1.0), np.nan))
+        kept.append(members[[*SWAP, "decoder"]])
+        blocks += [number] * len(index)
     if not kept:
         return None
-    return Swap(pd.DataFrame(kept, columns=SWAP), np.array(correlations), np.array(slopes))
+    compressors = pd.concat(kept, ignore_index=True)
+    return Swap(compressors, np.array(blocks), np.concatenate(correlations), np.concatenate(slopes))
