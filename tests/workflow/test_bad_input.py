@@ -86,7 +86,11 @@ CASES = [
     Case("too_large", {"corpus": {"validation": 0.6}}, ("config key corpus.validation is 0.6:", "less than 0.5")),
     Case("too_small", {"tokens": {"passages": {"test": 0}}}, ("tokens.passages.test is 0:", "greater than 1")),
     Case("not_finite", {"corpus": {"test": float("nan")}}, ("config key corpus.test is NaN:", "finite")),
-    Case("not_a_choice", {"compressor": {"connector": "cnn"}}, ('compressor.connector is "cnn":', "'linear' or 'mlp'")),
+    Case(
+        "not_a_choice",
+        {"compressor": {"connector": "cnn"}},
+        ('compressor.connector is "cnn":', "'linear', 'mlp' or 'alignment'"),
+    ),
     Case("not_a_measure", {"figures": {"measure": "rouge"}}, ('figures.measure is "rouge":', "'token_f1'")),
     Case(
         "ratio_that_does_not_divide",
