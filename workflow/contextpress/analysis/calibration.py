@@ -25,14 +25,10 @@ from contextpress.analysis.gap import decide_gap
 from contextpress.analysis.naive import naive
 from contextpress.analysis.panel import build_panel
 from contextpress.analysis.simulate import PLANTED, Study, simulate
-from contextpress.analysis.spec import KINDS, Calibration, CalibrationChunk
+from contextpress.analysis.spec import ALLOWED, COVERED, KINDS, LEVEL, Calibration, CalibrationChunk
 from contextpress.analysis.truth import at_the_bound, truth
 from contextpress.analysis.verdicts import findings
 from contextpress.runtime.tables import required
-
-LEVEL = 0.05
-ALLOWED = 0.01  # a false-positive rate may differ from the level by this much
-COVERED = 0.93  # least share of 95 % intervals that hold the planted effect
 
 OUTCOMES = pa.schema(
     [

@@ -121,6 +121,11 @@ class SpecificationSpec(Specification):
     claims: ClaimsSpec = ClaimsSpec()
 
 
+# What the tests of the claims are held to.
+LEVEL = 0.05
+ALLOWED = 0.01  # a false-positive rate may differ from the level by this much
+COVERED = 0.93  # least share of 95 % intervals that hold the planted effect
+
 # What a simulated study hides: nothing; a partial correlation of decoder entropy at the bound of C2; effects.
 Kind = Literal["none", "bound", "encoder", "decoder", "both", "gap"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from contextpress.analysis.calibration import ALLOWED, COVERED, LEVEL
+from contextpress.analysis.spec import ALLOWED, COVERED, LEVEL
 from contextpress.figures.spec import TableFigure
 from contextpress.figures.style import COLOURS, GREY, INK, PALE, Drawing, legend, sheet, titled
 
