@@ -18,9 +18,19 @@ CORPUS = {"harvest", "domain", "manifest"}
 TOKENS = {"tokenizer", "encode", "passages", "mixture"}
 MODELS = {"warmup", "pretrain"}
 ENTROPY = {"score", "perplexity", "model_free", "gap"}
-FIGURES = {"quality_by_bucket", "encoder_entropy", "decoder_entropy", "grid", "ladder", "learning_curves"}
-TABLES = {"observations", "claims"}
-FROM_OBSERVATIONS = TABLES | FIGURES - {"learning_curves"} | {"summary"}
+FIGURES = {
+    "quality_by_bucket",
+    "encoder_entropy",
+    "specification",
+    "decoder_entropy",
+    "grid",
+    "grid_effects",
+    "ladder",
+    "learning_curves",
+}
+TABLES = {"observations", "claims", "specification_table", "ladder_table"}
+REPORTS = {"summary", "findings_report"}
+FROM_OBSERVATIONS = TABLES | FIGURES - {"learning_curves"} | REPORTS
 FROM_COMPRESSORS = {"compressor", "reconstruct", "learning_curves"} | FROM_OBSERVATIONS
 
 
@@ -35,9 +45,13 @@ def test_every_expected_file_exists(finished):
     results = finished / "results/smoke"
     wanted = [
         "summary.md",
+        "findings.md",
         "corpus/manifest.json",
         "tables/observations.parquet",
         "tables/by_bucket.csv",
+        "tables/grid_effects.csv",
+        "tables/ladder.csv",
+        "tables/specification.csv",
         "tables/perplexity.csv",
     ]
     wanted += [f"findings/c{n}.json" for n in (1, 2, 3)]
@@ -114,7 +128,7 @@ def test_touched_files_rerun_nothing(tree):
     ("module", "reruns"),
     [
         ("figures/style.py", FIGURES | {"summary"}),
-        ("report/steps.py", {"summary"}),
+        ("report/steps.py", REPORTS),
         ("analysis/verdicts.py", FROM_OBSERVATIONS),
         ("reconstruction/greedy.py", {"reconstruct"} | FROM_OBSERVATIONS),
         ("compressor/readouts.py", FROM_COMPRESSORS),
@@ -151,7 +165,7 @@ def test_a_figure_option_redraws_the_figures_and_nothing_else(finished, tmp_path
 def test_a_new_seed_trains_only_what_it_adds(finished, tmp_path):
     # The decoder of seed s is model s XOR 1, so seeds 0 and 1 share both models of each: four new compressors.
     jobs = would_run(finished, write_yaml(tmp_path / "one.yaml", {"seeds": [0, 1]}))
-    once = dict.fromkeys(TABLES | FIGURES | {"gap", "summary"}, 1)
+    once = dict.fromkeys(TABLES | FIGURES | REPORTS | {"gap"}, 1)
     assert jobs == {"compressor": 4, "reconstruct": 4} | once
     # Seed 2 needs models 2 and 3: as many jobs as the first seed, and none of the first seed's again.
     jobs = would_run(finished, write_yaml(tmp_path / "two.yaml", {"seeds": [0, 2]}))
@@ -194,3 +208,19 @@ def test_a_checkout_runs_its_own_package(tree):
     done = snakemake(tree, "results/smoke/corpus/harvest.parquet")
     assert done.returncode == 1
     assert "the package of this checkout" in done.stdout + done.stderr
+
+
+# -- the calibration
+
+
+def test_the_calibration_stands_apart_from_studies_and_writes_its_summary(tree, tmp_path):
+    few = {"null_studies": 3, "planted_studies": 2, "chunk": 2, "documents": 8, "draws": 50}
+    overlay = write_yaml(tmp_path / "few.yaml", {"analysis": {"calibration": few}})
+    assert would_run(tree, overlay) == {}  # no part of a study asks for it
+    done = snakemake(tree, "calibration", overlay=overlay)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tree / "results/calibration/summary.json").read_text(encoding="utf-8"))
+    assert {"false_positive_rate", "coverage"} <= summary.keys()
+    assert summary["studies"] == {"none": 3, "bound": 3, "encoder": 2, "decoder": 2, "both": 2, "gap": 2}
+    assert (tree / "results/calibration/calibration.png").stat().st_size
+    assert would_run(tree, overlay, "calibration") == {}
