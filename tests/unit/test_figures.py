@@ -2,15 +2,18 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from contextpress.analysis.calibration import TABLE, TESTS
 from contextpress.analysis.cramming import bucket_table, cramming_finding, side_by_side
-from contextpress.analysis.decoder_entropy import decoder_swap
 from contextpress.analysis.hypotheses import ClaimsSpec, DecoderEntropy
 from contextpress.analysis.observations import OBSERVATIONS
 from contextpress.analysis.panel import build_panel
 from contextpress.analysis.ranked import rank_correlations, varying
-from contextpress.analysis.spec import CrammedDecoder, CrammingAnalysis
+from contextpress.analysis.spec import CrammedDecoder, CrammingAnalysis, SpecificationSpec
+from contextpress.analysis.specification import specification
+from contextpress.analysis.swap import decoder_swap
 from contextpress.analysis.verdicts import assess, findings
 from contextpress.cli import main
 from contextpress.figures import curves, decoder
@@ -23,6 +26,7 @@ from contextpress.figures.spec import (
     ModelCurve,
     Sample,
     Style,
+    TableFigure,
 )
 from contextpress.figures.style import interval, number
 from contextpress.runtime.files import write_json
@@ -48,9 +52,30 @@ def study(tmp_path_factory):
     rows = observations(("D1", "D6"), ("prose", "code"), passages=30, ladder=4, ratios=(4,))
     write_table(folder / "observations.parquet", rows, OBSERVATIONS)
     spec = ClaimsSpec(draws=100, min_passages=20)
-    for name, finding in findings(assess(rows, spec), spec).items():
+    results = assess(rows, spec)
+    for name, finding in findings(results, spec).items():
         write_json(folder / f"{name}.json", finding)
+    results["c3"].tables["grid_effects"].to_csv(folder / "grid-effects.csv", index=False)
+    choices = {"measures": ("token_f1", "bleu"), "encoder_entropies": ("encoder_nll", "unigram_entropy"), "draws": 60}
+    table = specification(rows, SpecificationSpec(**choices))
+    table.to_csv(folder / "specification.csv", index=False)
+    calibrated().to_csv(folder / "calibration.csv", index=False)
     return folder
+
+
+def calibrated() -> pd.DataFrame:
+    """A table of rates as the calibration writes it."""
+    rows = [
+        [analysis, "false_positive_rate", claim, verdict, kind, share, share - 0.01, share + 0.01, 2000, 0.05]
+        for analysis, share in (("clustered", 0.05), ("naive", 0.4))
+        for claim, verdict, kind, _ in TESTS
+    ]
+    rows += [
+        [analysis, "coverage", claim, "interval", kind, share, share - 0.01, share + 0.01, 1000, 0.95]
+        for analysis, share in (("clustered", 0.95), ("naive", 0.4))
+        for claim, kind in (("C1", "encoder"), ("C2", "bound"), ("C3", "gap"))
+    ]
+    return pd.DataFrame(rows, columns=TABLE)
 
 
 def draw(
@@ -84,6 +109,39 @@ def test_same_table_same_bytes(study, tmp_path, name):
     # In reStructuredText these would be markup.
     assert not set("`|*") & set(caption)
     assert "_ " not in caption
+
+
+OF_TABLES = {
+    "specification": "8 estimates",  # two measures, entropies and scopes; one setting
+    "grid-effects": "Quality per sixth of replaced data",
+    "calibration": "2,000 studies",
+}
+
+
+def of_table(study: Path, name: str, to: Path) -> dict[str, Path]:
+    paths = {kind: to / f"{name}.{kind}" for kind in KINDS}
+    options = [option for kind, path in paths.items() for option in (f"--{kind}", str(path))]
+    line = TableFigure(style=STYLE).line()
+    assert main(["figures", name, "--spec", line, "--table", str(study / f"{name}.csv"), *options]) == 0
+    return paths
+
+
+@pytest.mark.parametrize("name", OF_TABLES)
+def test_figures_of_tables_are_the_same_bytes_and_say_what_they_show(study, tmp_path, name):
+    first, second = (of_table(study, name, tmp_path / part) for part in ("one", "two"))
+    for kind in KINDS:
+        assert first[kind].read_bytes() == second[kind].read_bytes(), kind
+    caption = first["caption"].read_text()
+    assert OF_TABLES[name] in caption
+    assert "95 %" in caption
+    assert not set("`|*") & set(caption)
+
+
+@pytest.mark.parametrize("name", ["specification", "grid-effects"])
+def test_an_empty_table_gives_a_figure_that_says_so(study, tmp_path, name):
+    columns = pd.read_csv(study / f"{name}.csv").iloc[:0]
+    columns.to_csv(tmp_path / f"{name}.csv", index=False)
+    assert "Nothing to draw" in of_table(tmp_path, name, tmp_path)["caption"].read_text()
 
 
 def test_files_say_no_date_and_embed_truetype(study, tmp_path):

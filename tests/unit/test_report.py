@@ -4,15 +4,19 @@ from pathlib import Path
 import pytest
 
 from contextpress.analysis.hypotheses import ClaimsSpec
+from contextpress.analysis.ladder import ladder
 from contextpress.analysis.observations import OBSERVATIONS
+from contextpress.analysis.spec import SpecificationSpec
+from contextpress.analysis.specification import specification
 from contextpress.analysis.verdicts import assess, findings
 from contextpress.cli import main
 from contextpress.report import markdown
+from contextpress.report.claims import AGREEMENT
 from contextpress.report.records import cost, versions
 from contextpress.report.spec import SummarySpec
 from contextpress.report.summary import ORDER, verdicts
-from contextpress.runtime.files import write_json, write_text
-from contextpress.runtime.tables import write_table
+from contextpress.runtime.files import read_json, write_json, write_text
+from contextpress.runtime.tables import read_table, write_table
 from tests.unit.fake_study import observations
 
 TRAINED = {
@@ -66,6 +70,50 @@ def write(study: Path, output: Path, domain: str = "prose") -> str:
     table = str(study / "observations.parquet")
     assert main(["report", "summary", "--spec", line, "--observations", table, *more, "--output", str(output)]) == 0
     return output.read_text()
+
+
+def findings_at_length(study: Path, output: Path) -> str:
+    rows = read_table(study / "observations.parquet", OBSERVATIONS)
+    spec = ClaimsSpec(draws=100, min_passages=20)
+    assess(rows, spec)["c3"].tables["grid_effects"].to_csv(study / "grid_effects.csv", index=False)
+    choices = SpecificationSpec(measures=("token_f1",), encoder_entropies=("encoder_nll",), claims=spec, draws=60)
+    specification(rows, choices).to_csv(study / "specification.csv", index=False)
+    ladder(rows, spec).to_csv(study / "ladder.csv", index=False)
+    options = [part for name in ("grid_effects", "specification", "ladder") for part in (name, f"{name}.csv")]
+    options = [
+        f"--{part.replace('_', '-')}" if index % 2 == 0 else str(study / part) for index, part in enumerate(options)
+    ]
+    found = ["--findings", *(str(path) for path in sorted((study / "findings").glob("*.json")))]
+    table = ["--observations", str(study / "observations.parquet")]
+    line = SummarySpec(study="tried").line()
+    assert main(["report", "findings", "--spec", line, *table, *found, *options, "--output", str(output)]) == 0
+    return output.read_text()
+
+
+def test_findings_stand_beside_the_papers_numbers_which_are_marked_as_its_own(study):
+    text = findings_at_length(study, study / "findings.md")
+    assert text == findings_at_length(study, study / "again.md")
+    sections = [line for line in text.splitlines() if line.startswith("## ")]
+    assert [line[3:5] for line in sections[:3]] == ["C1", "C2", "C3"]
+    for finding in (read_json(path) for path in (study / "findings").glob("*.json")):
+        assert f"**{finding['verdict'].capitalize()}**: {finding['reason']}" in text
+        assert f"- {finding['claim']} {AGREEMENT[finding['verdict']]}" in text
+    # Wherever a number of the paper stands, its row, column or sentence says whose it is.
+    for line in text.splitlines():
+        if any(told in line for told in ("81.57", "69.44", "42.12", "96.96")):
+            assert "500M" in line or "the paper's" in line, line
+    assert "the paper's F1" in text
+    assert "second hand" in text
+    assert "ICAE" in text
+
+
+def test_findings_measure_what_they_say(study):
+    text = findings_at_length(study, study / "findings.md")
+    rows = read_table(study / "observations.parquet", OBSERVATIONS)
+    cell = rows[(rows["encoder"] == "D1") & (rows["decoder"] == "D6") & (rows["variant"] == "normal")]
+    cell = cell[cell["ratio"] == 4]
+    line = next(line for line in text.splitlines() if line.startswith("| D1 + D6, memory tokens, ratio 4"))
+    assert f"| {100 * cell['token_f1'].mean():.1f} | {cell['bleu'].mean():.1f} |" in line
 
 
 def test_verdicts_come_first_and_figures_in_the_order_of_the_claims(study):

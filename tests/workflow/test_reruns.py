@@ -37,15 +37,16 @@ def test_every_expected_file_exists(finished):
     results = finished / "results/smoke"
     wanted = [
         "summary.md",
+        "findings.md",
         "corpus/manifest.json",
         "tables/observations.parquet",
         "tables/by_bucket.csv",
+        "tables/grid_effects.csv",
+        "tables/ladder.csv",
+        "tables/specification.csv",
         "tables/perplexity.csv",
         "tables/latency.csv",
         "tables/cramming.csv",
-        "tables/specification.csv",
-        "tables/grid_effects.csv",
-        "tables/ladder.csv",
         "findings.md",
         "findings/cramming.json",
     ]
@@ -207,3 +208,19 @@ def test_a_checkout_runs_its_own_package(tree):
     done = snakemake(tree, "results/smoke/corpus/harvest.parquet")
     assert done.returncode == 1
     assert "the package of this checkout" in done.stdout + done.stderr
+
+
+# -- the calibration
+
+
+def test_the_calibration_stands_apart_from_studies_and_writes_its_summary(tree, tmp_path):
+    few = {"null_studies": 3, "planted_studies": 2, "chunk": 2, "documents": 8, "draws": 50}
+    overlay = write_yaml(tmp_path / "few.yaml", {"analysis": {"calibration": few}})
+    assert would_run(tree, overlay) == {}  # no part of a study asks for it
+    done = snakemake(tree, "calibration", overlay=overlay)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tree / "results/calibration/summary.json").read_text(encoding="utf-8"))
+    assert {"false_positive_rate", "coverage"} <= summary.keys()
+    assert summary["studies"] == {"none": 3, "bound": 3, "encoder": 2, "decoder": 2, "both": 2, "gap": 2}
+    assert (tree / "results/calibration/calibration.png").stat().st_size
+    assert would_run(tree, overlay, "calibration") == {}
