@@ -223,4 +223,4 @@ def test_the_calibration_stands_apart_from_studies_and_writes_its_summary(tree, 
     assert {"false_positive_rate", "coverage"} <= summary.keys()
     assert summary["studies"] == {"none": 3, "bound": 3, "encoder": 2, "decoder": 2, "both": 2, "gap": 2}
     assert (tree / "results/calibration/calibration.png").stat().st_size
-    assert would_run(tree, overlay, "calibration") == {}
+    assert would_run(tree, overlay, "--", "calibration") == {}

@@ -36,7 +36,7 @@ NOT_COMPARED = (
 )
 CARRIES_OVER = (
     "Carries over: the design. Effects within domain, with passages as their own control, on a grid that parts "
-    "encoder, decoder and gap, can be asked of models of any size, and the tests were tried on simulated studies "
+    "encoder, decoder and gap, can be asked of models of any size, and the tests can be tried on simulated studies "
     "(`snakemake calibration`).",
     "May carry over: the direction of an effect that holds in every seed, domain and specification above.",
     "Does not carry over: the size of an effect, and above all its absence. Small compressors read little of their "
