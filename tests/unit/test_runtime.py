@@ -22,7 +22,7 @@ from contextpress.runtime import closure as closure_module
 from contextpress.runtime.closure import PACKAGE, closure
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import read_json, replacing, sha256, write_json, write_text
-from contextpress.runtime.fit import rate_at
+from contextpress.runtime.fit import LAST_RATE, rate_at
 from contextpress.runtime.schedule import Schedule
 from contextpress.runtime.spec import Number, Spec, Whole
 from contextpress.runtime.tables import read_table, required, write_table
@@ -301,13 +301,13 @@ def rates(**values) -> list[float]:
     return [rate_at(step, schedule) for step in range(schedule.steps)]
 
 
-def test_the_rate_rises_evenly_and_falls_to_a_tenth():
+def test_the_rate_rises_evenly_and_falls_to_its_last_share():
     found = rates(steps=100, rise=0.2)
     assert found[:20] == pytest.approx([(step + 1) / 20 for step in range(20)])
     assert max(found) == found[19] == found[20] == 1.0
     assert all(after < before for before, after in pairwise(found[20:]))
-    assert found[60] == pytest.approx(0.55)  # half-way down the cosine
-    assert 0.1 < found[-1] < 0.102
+    assert found[60] == pytest.approx((1 + LAST_RATE) / 2)  # half-way down the cosine
+    assert LAST_RATE < found[-1] < LAST_RATE + 0.002
 
 
 @pytest.mark.parametrize(("steps", "rise"), [(1, 0.0), (1, 0.9), (2, 0.0), (3, 0.99), (50, 0.0), (7, 0.1)])

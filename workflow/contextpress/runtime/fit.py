@@ -14,10 +14,15 @@ from torch import Tensor, nn
 from contextpress.runtime.device import mixed_precision
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.history import History
+from contextpress.runtime.optimisers import muon_and_adamw
 from contextpress.runtime.schedule import Schedule
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 10.0
+# Short trainings are still far from done when they end. In a trial (one compressor, 160 steps, ratio 4) held-out prose
+# came to a token accuracy of 0.562, 0.596 with a last rate of 0.01, 0.1 of the peak; and at another momentum to 0.623,
+# 0.647, 0.655 with 0.1, 0.25, 0.5.
+LAST_RATE = 0.3
 
 
 def fit(
@@ -39,7 +44,7 @@ def fit(
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     device = parameters[0].device
-    optimisers = _optimisers(module, schedule)
+    optimisers = muon_and_adamw(module, schedule.learning_rate, schedule.weight_decay)
     losses = torch.zeros(schedule.steps, device=device)
     started = shown = time.perf_counter()
     for step in range(schedule.steps):
@@ -62,32 +67,12 @@ def fit(
 
 
 def rate_at(step: int, schedule: Schedule) -> float:
-    """Learning rate at ``step`` as a share of its peak: linear rise, then a cosine down to 0.1."""
+    """Learning rate at ``step`` as a share of its peak: linear rise, then a cosine down to ``LAST_RATE``."""
     rise = max(1, round(schedule.rise * schedule.steps))
     if step < rise:
         return (step + 1) / rise
     done = (step - rise) / max(1, schedule.steps - rise)
-    return 0.1 + 0.45 * (1 + math.cos(math.pi * done))
-
-
-def _optimisers(module: nn.Module, schedule: Schedule) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the model, AdamW for embeddings, gains, biases and single vectors.
-
-    Muon (Jordan et al. 2024; with the update scaled to AdamW's size, Liu et al., arXiv 2502.16982) so that both share
-    one learning rate.
-    """
-    inner = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Linear)}
-    tables = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Embedding)}  # may be tied
-    learning = [p for p in module.parameters() if p.requires_grad]
-    matrices = [p for p in learning if id(p) in inner - tables]
-    others = [p for p in learning if id(p) not in inner - tables]
-    rate, decay = schedule.learning_rate, schedule.weight_decay
-    made: list[torch.optim.Optimizer] = []
-    if matrices:
-        made.append(torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
-    if others:
-        made.append(torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True))
-    return made
+    return LAST_RATE + (1 - LAST_RATE) / 2 * (1 + math.cos(math.pi * done))
 
 
 def _show(name: str, losses: Tensor, steps: int, tokens: int, seconds: float) -> None:

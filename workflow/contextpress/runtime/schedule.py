@@ -8,7 +8,7 @@ from contextpress.runtime.spec import Number, Spec, Whole
 
 
 class Schedule(Spec):
-    """How long and how fast one model is trained (Muon and AdamW, linear rise, cosine decay to a tenth)."""
+    """How long and how fast one model is trained (Muon and AdamW, linear rise, cosine decay)."""
 
     steps: Whole = Field(gt=0, description="optimiser steps")
     batch: Whole = Field(gt=0, description="rows per step")
