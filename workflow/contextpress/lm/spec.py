@@ -34,7 +34,7 @@ class CopyWarmup(Spec):
     """
 
     schedule: Schedule = Field(
-        Schedule(steps=700, batch=48, learning_rate=5e-3),
+        Schedule(steps=500, batch=48, learning_rate=5e-3),
         description="optimisation of the warm-up; in trials many small steps learned it sooner than few large ones",
     )
     longest: Whole = Field(32, gt=0, description="longest text that is shown and restated, in tokens")
@@ -45,8 +45,8 @@ class Pretraining(Spec):
     """Second stage: next-token prediction on the mixture; part of the rows goes on with reading what was shown."""
 
     schedule: Schedule = Field(
-        Schedule(steps=300, batch=44, learning_rate=5e-3),
-        description="optimisation of the language model; 300 steps of 4,268 tokens are a little more than one pass",
+        Schedule(steps=240, batch=44, learning_rate=5e-3),
+        description="optimisation of the language model; 240 steps read 760,000 tokens of running text, a little less than one pass",
     )
     row: Whole = Field(96, gt=7, description="tokens per row, <bos> not counted")
     restate_share: Number = Field(

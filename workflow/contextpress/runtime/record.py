@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -28,6 +29,7 @@ def write_record(path: Path, spec: Spec, **measured: Any) -> None:  # noqa: ANN4
             "source": _source(),
             "python": platform.python_version(),
             "machine": platform.machine(),
+            "threads": int(os.environ.get("OMP_NUM_THREADS", "1")),
             "packages": {name: version(name) for name in PACKAGES},
             **measured,
         },
