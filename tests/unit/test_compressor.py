@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from contextpress.compressor.connectors import CONNECTORS, Alignment
@@ -47,27 +49,27 @@ def test_as_many_vectors_as_slots_in_the_decoders_width(readout, ratio, connecto
 
 
 def test_memory_tokens_stand_at_the_end_at_the_positions_of_their_groups():
-    readout = MemoryTokens(3, 2, torch.randn(20, 4))
+    readout = MemoryTokens(3, torch.randn(20, 4))
     for slots in (1, 2, 3):
         text = 1 + 2 * slots
-        inputs, positions = readout.inputs(torch.zeros(2, text, 4))
+        inputs, positions = readout.inputs(torch.zeros(2, text, 4), 2)
         assert inputs.shape == (2, text + slots, 4)
         torch.testing.assert_close(inputs[1, text:], readout.tokens[:slots])
-        torch.testing.assert_close(readout.select(inputs), inputs[:, text:])
+        torch.testing.assert_close(readout.select(inputs, 2), inputs[:, text:])
         assert positions.tolist() == [*range(text), *(2, 4, 6)[:slots]]
 
 
 def test_interleaved_tokens_follow_their_groups():
-    readout = Interleaved(2, 2, torch.randn(20, 4))
+    readout = Interleaved(2, torch.randn(20, 4))
     text = torch.randn(3, 5, 4)
-    inputs, positions = readout.inputs(text)
+    inputs, positions = readout.inputs(text, 2)
     token = readout.token.expand(3, 4)
     torch.testing.assert_close(
         inputs, torch.stack([text[:, 0], text[:, 1], text[:, 2], token, text[:, 3], text[:, 4], token], dim=1)
     )
     assert positions.tolist() == [0, 1, 2, 2, 3, 4, 4]
-    torch.testing.assert_close(readout.select(inputs), token.unsqueeze(1).expand(3, 2, 4))
-    assert readout.select(torch.arange(7.0).view(1, 7, 1)).flatten().tolist() == [3, 6]
+    torch.testing.assert_close(readout.select(inputs, 2), token.unsqueeze(1).expand(3, 2, 4))
+    assert readout.select(torch.arange(7.0).view(1, 7, 1), 2).flatten().tolist() == [3, 6]
 
 
 # Which of the passage's eight tokens each of its two memory vectors depends on.
@@ -94,7 +96,7 @@ def test_what_a_memory_vector_sees(readout, seen):
 
 def test_mean_pool_by_hand():
     states = torch.arange(10.0).view(1, 5, 2)  # the first is that of <bos>
-    pooled = MeanPool(2, 2, torch.empty(0, 2)).select(states)
+    pooled = MeanPool(2, torch.empty(0, 2)).select(states, 2)
     assert pooled.tolist() == [[[3.0, 4.0], [7.0, 8.0]]]
 
 
@@ -224,3 +226,20 @@ def test_the_curriculum_lengthens_passages_and_ends_on_the_window():
     curriculum = Curriculum(quarter=0.5, half=0.25)
     assert [curriculum.length(step / 8, 32, 4) for step in range(8)] == [8] * 4 + [16] * 2 + [32] * 2
     assert curriculum.length(0.0, 16, 8) == 8  # a quarter would be less than one memory vector
+
+
+def test_the_curriculum_puts_more_and_more_tokens_into_a_vector():
+    curriculum = Curriculum(quarter=0.5, half=0.25, small_groups=0.5)
+    assert [curriculum.group(step / 8, 32, 4) for step in range(8)] == [1, 1, 2, 2, 4, 4, 4, 4]
+    assert [curriculum.group(step / 8, 30, 6) for step in range(8)] == [2, 2, 2, 3, 6, 6, 6, 6]
+    assert curriculum.group(0.0, 32, 1) == 1
+    assert Curriculum(small_groups=0).group(0.0, 32, 4) == 4
+
+
+@given(st.integers(1, 16), st.integers(1, 8), st.floats(0, 0.999), st.floats(0, 0.999), st.floats(0, 0.999))
+def test_the_curriculum_never_makes_more_vectors_than_the_window_has(slots, ratio, progress, quarter, small):
+    curriculum = Curriculum(quarter=quarter, half=0, small_groups=small)
+    window = slots * ratio
+    length, group = curriculum.length(progress, window, ratio), curriculum.group(progress, window, ratio)
+    assert length % group == 0 == ratio % group
+    assert 1 <= length // group <= slots

@@ -27,7 +27,7 @@ def whole_text(family):
     """A compressor that hands on all of a text, by a decoder that is its own encoder."""
     architecture = Architecture(readout="kv_prefix", ratio=1)
     made = Compressor(tiny(family), tiny(family), architecture, WINDOW, BOS, RESTATE).eval()
-    made.readout = WholeText(WINDOW, 1, torch.empty(0))
+    made.readout = WholeText(WINDOW, torch.empty(0))
     return made
 
 

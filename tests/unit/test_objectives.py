@@ -38,7 +38,7 @@ def test_continuation_reads_the_same_memory_and_weighs_both(weight):
     memory = made.compress(first)
     expected = (1 - weight) * nll(made, memory, made.restate, first)
     expected = expected + weight * nll(made, memory, objective.mark, second)
-    torch.testing.assert_close(objective(rows), expected)
+    torch.testing.assert_close(objective(rows, 2), expected)
 
 
 def test_the_mark_of_the_continuation_is_trained_and_the_compressor_has_no_part_of_it():
@@ -46,7 +46,7 @@ def test_the_mark_of_the_continuation_is_trained_and_the_compressor_has_no_part_
     objective = AutoencodingContinuation(made, 0.5)
     torch.testing.assert_close(objective.mark.detach(), made.decoder.get_input_embeddings().weight[BOS].detach())
     before = set(dict(made.named_parameters()))
-    objective(torch.cat([passages(), passages()], dim=1)).backward()
+    objective(torch.cat([passages(), passages()], dim=1), 2).backward()
     assert objective.mark.grad.any()
     assert made.restate.grad.any()
     assert set(dict(made.named_parameters())) == before
@@ -56,16 +56,19 @@ def test_the_mark_of_the_continuation_is_trained_and_the_compressor_has_no_part_
 def test_training_reads_as_much_text_as_the_objective_needs(name, monkeypatch):
     objective = OBJECTIVES[name](compressor(), 0.5)
     rows = torch.randint(2, VOCABULARY, (6, objective.spans * WINDOW), generator=torch.Generator().manual_seed(0))
-    seen, loss_of = [], objective.forward
+    seen, groups, loss_of = [], [], objective.forward
 
-    def forward(ids):
+    def forward(ids, group):
         seen.append(ids)
-        return loss_of(ids)
+        groups.append(group)
+        return loss_of(ids, group)
 
     monkeypatch.setattr(objective, "forward", forward)
-    curriculum, schedule = Curriculum(quarter=0.25, half=0.25), Schedule(steps=4, batch=3, learning_rate=1e-3)
+    curriculum = Curriculum(quarter=0.25, half=0.25, small_groups=0.25)
+    schedule = Schedule(steps=4, batch=3, learning_rate=1e-3)
     train(objective, {"a": rows.numpy()}, {"a": 1.0}, schedule, curriculum, seed=0, name="test")
     assert [ids.shape for ids in seen] == [(3, objective.spans * n) for n in (2, 4, 8, 8)]
+    assert groups == [1, 2, 2, 2]
     texts = {tuple(row.tolist()) for row in rows.unfold(1, objective.spans * 2, 1).flatten(0, 1)}
     assert all(tuple(ids.tolist()) in texts for ids in seen[0])
     assert {tuple(ids.tolist()) for ids in torch.cat(seen[2:])} == {tuple(row.tolist()) for row in rows}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -47,7 +49,7 @@ class Compressor(nn.Module):
         self.window, self.ratio, self.bos = window, architecture.ratio, bos
         self.slots = window // self.ratio
         source, target = (model.get_input_embeddings().weight.detach() for model in (encoder, decoder))
-        self.readout = READOUTS[architecture.readout](self.slots, architecture.ratio, source)
+        self.readout = READOUTS[architecture.readout](self.slots, source)
         self.connector: nn.Module
         if self.readout.key_values:
             self.connector = KeyValueConnector(encoder.get_decoder(), decoder.get_decoder())
@@ -60,24 +62,26 @@ class Compressor(nn.Module):
         self.decoder = set_training(decoder, architecture.decoder_training, architecture.lora)
         self.carrier = KeyValueInputs(decoder.get_decoder()) if self.readout.key_values else None
 
-    def compress(self, ids: Tensor) -> Tensor:
-        """Memory of passages: token ids [batch, n] -> [batch, n / ratio, features], float32.
+    def compress(self, ids: Tensor, group: int | None = None) -> Tensor:
+        """Memory of passages: token ids [batch, n] -> [batch, n / group, features], float32.
 
-        ``n`` is the window, or in training a shorter multiple of the ratio.
+        ``n`` is the window, or in training a shorter multiple of ``group``: of the tokens that a vector is for, by
+        default the ratio, in training also fewer.
         """
+        group = group or self.ratio
         marked = torch.cat([ids.new_full((len(ids), 1), self.bos), ids], dim=1)
-        embedded, positions = self.readout.inputs(self.encoder.get_input_embeddings()(marked))
+        embedded, positions = self.readout.inputs(self.encoder.get_input_embeddings()(marked), group)
         # Without a mask, transformers takes a position that does not rise by one for the start of another text.
         everything = ids.new_ones(embedded.shape[:2])
         read = {"inputs_embeds": embedded, "position_ids": positions.unsqueeze(0), "attention_mask": everything}
         if self.readout.key_values:
-            with recorded(self.encoder, self.readout.select) as kept:
+            with recorded(self.encoder, partial(self.readout.select, group=group)) as kept:
                 self.encoder(**read, use_cache=False)
             states = torch.cat(kept, dim=-1)
         else:
-            states = self.readout.select(self.encoder(**read, use_cache=False).last_hidden_state)
+            states = self.readout.select(self.encoder(**read, use_cache=False).last_hidden_state, group)
         memory: Tensor = self.connector(states).to(self.restate.dtype)
-        assert memory.shape[1] * self.ratio == ids.shape[1]
+        assert memory.shape[1] * group == ids.shape[1]
         return memory
 
     def prefix(self, memory: Tensor, mark: Tensor | None = None) -> Tensor:

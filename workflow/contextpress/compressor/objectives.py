@@ -22,9 +22,9 @@ class Autoencoding(nn.Module):
         super().__init__()
         self.compressor = compressor
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Mean nll of passages [batch, n] given their memory, in nats per token."""
-        return self.nll(self.compressor.prefix(self.compressor.compress(rows)), rows)
+    def forward(self, rows: Tensor, group: int | None = None) -> Tensor:
+        """Mean nll of passages [batch, n], nats per token, given their memory; for ``group`` see ``compress``."""
+        return self.nll(self.compressor.prefix(self.compressor.compress(rows, group)), rows)
 
     def nll(self, prefix: Tensor, ids: Tensor) -> Tensor:
         """Mean nll of ``ids`` [batch, n] after ``prefix`` [batch, p, width], in nats per token."""
@@ -50,10 +50,10 @@ class AutoencodingContinuation(Autoencoding):
         start = compressor.embed(torch.tensor(compressor.bos, device=compressor.restate.device))
         self.mark = nn.Parameter(start.detach().clone())
 
-    def forward(self, rows: Tensor) -> Tensor:
+    def forward(self, rows: Tensor, group: int | None = None) -> Tensor:
         """Weighted nll of passages and what follows them, [batch, 2 n], in nats per token."""
         passage, following = rows.chunk(2, dim=1)
-        memory = self.compressor.compress(passage)
+        memory = self.compressor.compress(passage, group)
         restated = self.nll(self.compressor.prefix(memory), passage)
         continued = self.nll(self.compressor.prefix(memory, self.mark), following)
         return (1 - self.weight) * restated + self.weight * continued

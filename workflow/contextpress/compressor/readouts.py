@@ -41,26 +41,25 @@ class MemoryTokens(nn.Module):
 
     key_values = False
 
-    def __init__(self, slots: int, ratio: int, embedding: Tensor) -> None:
+    def __init__(self, slots: int, embedding: Tensor) -> None:
         """Start every memory token at the mean of ``embedding`` [vocabulary, width], plus noise of its spread."""
         super().__init__()
-        self.ratio = ratio
         self.tokens = nn.Parameter(_typical(slots, embedding))
 
-    def inputs(self, embedded: Tensor) -> Inputs:
+    def inputs(self, embedded: Tensor, group: int) -> Inputs:
         """[batch, 1 + L, width] -> [batch, 1 + L + S, width]; a passage shorter than the window has fewer slots."""
         text = torch.arange(embedded.shape[1], device=embedded.device)
-        ends = text[self.ratio :: self.ratio]
+        ends = text[group::group]
         used = self.tokens[: len(ends)].to(embedded.dtype).expand(len(embedded), -1, -1)
         return Inputs(torch.cat([embedded, used], dim=1), torch.cat([text, ends]))
 
-    def select(self, states: Tensor) -> Tensor:
+    def select(self, states: Tensor, group: int) -> Tensor:
         """[batch, 1 + L + S, width] -> [batch, S, width]."""
-        return states[:, -((states.shape[1] - 1) // (self.ratio + 1)) :]
+        return states[:, -((states.shape[1] - 1) // (group + 1)) :]
 
 
 class Interleaved(nn.Module):
-    """A trained token after each group of ``ratio`` neighbours, whose last states are the memory.
+    """A trained token after each group of neighbours, whose last states are the memory.
 
     encoder reads   <bos> x_1 x_2  m  x_3 x_4  m         at ratio 2
     at position       0    1   2   2   3   4   4
@@ -72,27 +71,26 @@ class Interleaved(nn.Module):
 
     key_values = False
 
-    def __init__(self, slots: int, ratio: int, embedding: Tensor) -> None:
+    def __init__(self, slots: int, embedding: Tensor) -> None:
         """Start the memory token at the mean of ``embedding`` [vocabulary, width], plus noise of its spread."""
         super().__init__()
-        self.ratio = ratio
         self.token = nn.Parameter(_typical(1, embedding))
 
-    def inputs(self, embedded: Tensor) -> Inputs:
+    def inputs(self, embedded: Tensor, group: int) -> Inputs:
         """[batch, 1 + L, width] -> [batch, 1 + L + S, width]."""
         batch, length, _ = embedded.shape
-        slots = (length - 1) // self.ratio
-        groups = embedded[:, 1:].unflatten(1, (slots, self.ratio))
+        slots = (length - 1) // group
+        groups = embedded[:, 1:].unflatten(1, (slots, group))
         tokens = self.token.to(embedded.dtype).expand(batch, slots, 1, -1)
-        places = torch.arange(1, length, device=embedded.device).view(slots, self.ratio)
+        places = torch.arange(1, length, device=embedded.device).view(slots, group)
         return Inputs(
             torch.cat([embedded[:, :1], torch.cat([groups, tokens], dim=2).flatten(1, 2)], dim=1),
             torch.cat([places.new_zeros(1), torch.cat([places, places[:, -1:]], dim=1).flatten()]),
         )
 
-    def select(self, states: Tensor) -> Tensor:
+    def select(self, states: Tensor, group: int) -> Tensor:
         """[batch, 1 + L + S, width] -> [batch, S, width]."""
-        return states[:, self.ratio + 1 :: self.ratio + 1]
+        return states[:, group + 1 :: group + 1]
 
 
 class KeyValuePrefix(Interleaved):
@@ -106,7 +104,7 @@ class KeyValuePrefix(Interleaved):
 
 
 class MeanPool(nn.Module):
-    """The mean of each group of ``ratio`` neighbouring states.
+    """The mean of each group of neighbouring states.
 
     encoder reads   <bos> x_1 x_2 x_3 x_4 ...
     memory          mean(h_1, h_2), mean(h_3, h_4), ...      at ratio 2
@@ -114,18 +112,17 @@ class MeanPool(nn.Module):
 
     key_values = False
 
-    def __init__(self, slots: int, ratio: int, embedding: Tensor) -> None:
-        """Only ``ratio`` is needed: this read-out has no parameters of its own."""
+    def __init__(self, slots: int, embedding: Tensor) -> None:
+        """This read-out has no parameters."""
         super().__init__()
-        self.ratio = ratio
 
-    def inputs(self, embedded: Tensor) -> Inputs:
+    def inputs(self, embedded: Tensor, group: int) -> Inputs:
         """[batch, 1 + L, width], unchanged."""
         return Inputs(embedded, torch.arange(embedded.shape[1], device=embedded.device))
 
-    def select(self, states: Tensor) -> Tensor:
+    def select(self, states: Tensor, group: int) -> Tensor:
         """[batch, 1 + L, width] -> [batch, S, width]."""
-        return states[:, 1:].unflatten(1, (-1, self.ratio)).mean(2)
+        return states[:, 1:].unflatten(1, (-1, group)).mean(2)
 
 
 def _typical(count: int, embedding: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ def train(
         passages: token ids per domain, [n, window], or several windows in a row where the objective reads several.
         shares: weight of each domain in a batch.
         schedule: steps, batch and learning rate.
-        curriculum: how much of the passages is read, when.
+        curriculum: how much of the passages is read, and how many tokens go into a vector, when.
         seed: of the order of the passages.
         name: shown with the progress.
 
@@ -52,17 +52,20 @@ def train(
     ]
     device = compressor.restate.device
 
-    lengths = [
-        curriculum.length(step / schedule.steps, compressor.window, compressor.ratio) for step in range(schedule.steps)
-    ]
+    progress = [step / schedule.steps for step in range(schedule.steps)]
+    lengths, groups = (
+        [rule(done, compressor.window, compressor.ratio) for done in progress]
+        for rule in (curriculum.length, curriculum.group)
+    )
 
     def loss_of(step: int) -> Tensor:
         rows = torch.cat([part() for part in parts])
         length = lengths[step]
         start = int(torch.randint(rows.shape[1] - spans * length + 1, (1,), generator=generator))
-        loss: Tensor = objective(rows[:, start : start + spans * length].to(device))
+        loss: Tensor = objective(rows[:, start : start + spans * length].to(device), groups[step])
         return loss
 
     # Through the encoder go <bos>, passage and memory; through the decoder <bos>, memory, the mark and a text.
-    tokens = (1 + spans) * sum(length + length // compressor.ratio + 1 for length in lengths) * schedule.batch
+    sizes = zip(lengths, groups, strict=True)
+    tokens = (1 + spans) * sum(length + length // group + 1 for length, group in sizes) * schedule.batch
     return fit(name, objective, loss_of, schedule, tokens)

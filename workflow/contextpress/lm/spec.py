@@ -46,7 +46,8 @@ class Pretraining(Spec):
 
     schedule: Schedule = Field(
         Schedule(steps=240, batch=44, learning_rate=5e-3),
-        description="optimisation of the language model; 240 steps read 760,000 tokens of running text, a little less than one pass",
+        description="optimisation of the language model; 240 steps read 760,000 tokens of running text, a little less "
+        "than one pass",
     )
     row: Whole = Field(96, gt=7, description="tokens per row, <bos> not counted")
     restate_share: Number = Field(
