@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from contextpress.runtime.device import rows_at_once
+
 NATS_PER_BIT = math.log(2)
 # Logits of this many numbers are held at a time (512 MiB in float32), whatever the vocabulary and length.
 LOGITS_AT_ONCE = 1 << 27
@@ -34,8 +36,8 @@ def score_tokens(model: PreTrainedModel, ids: Tensor, bos: int) -> dict[str, Ten
         ``nll`` and ``predictive_entropy`` in nats and ``rank`` (1 = most likely), each [rows, length].
     """
     vocabulary = model.get_output_embeddings().weight.shape[0]
-    rows_at_once = max(1, LOGITS_AT_ONCE // (ids.shape[1] * vocabulary))
-    parts = [_score(model, chunk, bos) for chunk in ids.to(model.device).split(rows_at_once)]
+    rows = max(1, min(rows_at_once(model.device, ids.shape[1]), LOGITS_AT_ONCE // (ids.shape[1] * vocabulary)))
+    parts = [_score(model, chunk, bos) for chunk in ids.to(model.device).split(rows)]
     return {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
 
 
@@ -58,8 +60,8 @@ def _score(model: PreTrainedModel, ids: Tensor, bos: int) -> dict[str, Tensor]:
 @torch.inference_mode()
 def divergence(p_model: PreTrainedModel, q_model: PreTrainedModel, ids: Tensor, bos: int) -> tuple[float, float]:
     """Mean token KL(p || q) and KL(q || p) in nats on the passages ``ids`` [rows, length]."""
-    forward, backward, rows_at_once = 0.0, 0.0, 64
-    for chunk in ids.split(rows_at_once):
+    forward, backward = 0.0, 0.0
+    for chunk in ids.split(64):
         p, q = (log_probabilities(model, chunk.to(model.device), bos) for model in (p_model, q_model))
         forward += float((p.exp() * (p - q)).sum(dtype=torch.float64))
         backward += float((q.exp() * (q - p)).sum(dtype=torch.float64))
