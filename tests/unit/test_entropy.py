@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from contextpress.entropy.score import buckets, divergence, score_tokens, unigram_entropy, zlib_bits_per_byte
+from contextpress.entropy.passages import buckets, unigram_entropy, zlib_bits_per_byte
+from contextpress.entropy.score import divergence, score_tokens
 from contextpress.entropy.scores import PASSAGE_SCORES
 from contextpress.entropy.steps import perplexity
 from contextpress.runtime.tables import write_table

@@ -1,10 +1,14 @@
 """Tokenizer, windows, passages, ladder, shares."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
 from contextpress.runtime.errors import UserError
 from contextpress.tokens.arrays import load_arrays, share_out, windows
@@ -45,6 +49,22 @@ def test_tokenizer_is_reproducible_and_round_trips(tokenizer, tmp_path):
     assert loaded.get_vocab() == tokenizer.get_vocab()
     assert (loaded.bos_token_id, restate_id(loaded)) == (0, 1)
     assert ordinary_ids(loaded) == list(range(2, 400))
+
+
+def test_loading_the_tokenizer_of_a_study_is_what_transformers_would_load_and_needs_no_torch(tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path)
+    mine, theirs = load_tokenizer(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    assert type(mine) is type(theirs)
+    assert mine.backend_tokenizer.to_str() == theirs.backend_tokenizer.to_str()
+    assert mine.special_tokens_map == theirs.special_tokens_map
+    code = (
+        "import sys\n"
+        "import contextpress.analysis.steps, contextpress.corpus.steps, contextpress.entropy.steps\n"
+        "import contextpress.figures.steps, contextpress.report.steps, contextpress.tokens.steps\n"
+        "contextpress.tokens.steps.load_tokenizer(sys.argv[1])\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
 
 
 def test_too_little_text_for_the_vocabulary_is_said():

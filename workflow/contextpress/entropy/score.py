@@ -1,19 +1,13 @@
-"""Scores of tokens under a language model, and scores that need no model."""
+"""Scores of tokens under a language model."""
 
 from __future__ import annotations
 
-import math
-import zlib
-from collections.abc import Sequence
-
-import numpy as np
-import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-NATS_PER_BIT = math.log(2)
+from contextpress.runtime.device import rows_at_once
+
 # Logits of this many numbers are held at a time (512 MiB in float32), whatever the vocabulary and length.
 LOGITS_AT_ONCE = 1 << 27
 
@@ -34,8 +28,8 @@ def score_tokens(model: PreTrainedModel, ids: Tensor, bos: int) -> dict[str, Ten
         ``nll`` and ``predictive_entropy`` in nats and ``rank`` (1 = most likely), each [rows, length].
     """
     vocabulary = model.get_output_embeddings().weight.shape[0]
-    rows_at_once = max(1, LOGITS_AT_ONCE // (ids.shape[1] * vocabulary))
-    parts = [_score(model, chunk, bos) for chunk in ids.to(model.device).split(rows_at_once)]
+    rows = max(1, min(rows_at_once(model.device, ids.shape[1]), LOGITS_AT_ONCE // (ids.shape[1] * vocabulary)))
+    parts = [_score(model, chunk, bos) for chunk in ids.to(model.device).split(rows)]
     return {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
 
 
@@ -58,34 +52,9 @@ def _score(model: PreTrainedModel, ids: Tensor, bos: int) -> dict[str, Tensor]:
 @torch.inference_mode()
 def divergence(p_model: PreTrainedModel, q_model: PreTrainedModel, ids: Tensor, bos: int) -> tuple[float, float]:
     """Mean token KL(p || q) and KL(q || p) in nats on the passages ``ids`` [rows, length]."""
-    forward, backward, rows_at_once = 0.0, 0.0, 64
-    for chunk in ids.split(rows_at_once):
+    forward, backward = 0.0, 0.0
+    for chunk in ids.split(64):
         p, q = (log_probabilities(model, chunk.to(model.device), bos) for model in (p_model, q_model))
         forward += float((p.exp() * (p - q)).sum(dtype=torch.float64))
         backward += float((q.exp() * (q - p)).sum(dtype=torch.float64))
     return forward / ids.numel(), backward / ids.numel()
-
-
-def unigram_entropy(ids: Sequence[NDArray[np.integer]], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean -ln of each passage's tokens' frequencies, nats per token; [passages].
-
-    Args:
-        ids: token ids per passage.
-        counts: how often each entry of the vocabulary occurs in the training text, [vocabulary]; one is added to
-            each, so that no token is impossible.
-    """
-    surprise = -np.log((counts + 1) / (counts + 1).sum())
-    return np.array([surprise[np.asarray(row)].mean() for row in ids])
-
-
-def zlib_bits_per_byte(text: str) -> float:
-    """Size of the text after zlib at its strongest, in bits per byte of UTF-8; header and checksum not counted."""
-    raw = text.encode()
-    packed = zlib.compressobj(level=9, wbits=-15)
-    return 8 * len(packed.compress(raw) + packed.flush()) / len(raw)
-
-
-def buckets(nll: pd.Series, reference: pd.Series, count: int) -> NDArray[np.int32]:
-    """Quantile bucket of each value among ``reference``: 0 (least surprising) to ``count`` - 1."""
-    edges = np.quantile(reference, np.arange(1, count) / count)
-    return np.searchsorted(edges, nll.to_numpy(), side="right").astype(np.int32)

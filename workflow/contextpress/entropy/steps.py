@@ -6,20 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
-from contextpress.entropy.score import (
-    NATS_PER_BIT,
-    buckets,
-    divergence,
-    score_tokens,
-    unigram_entropy,
-    zlib_bits_per_byte,
-)
+from contextpress.entropy.passages import NATS_PER_BIT, buckets, unigram_entropy, zlib_bits_per_byte
 from contextpress.entropy.scores import GAP, MODEL_FREE, PASSAGE_SCORES, TOKEN_SCORES
 from contextpress.entropy.spec import GapSpec, ScoreSpec
-from contextpress.lm.folder import load_model
-from contextpress.runtime.device import prepare
 from contextpress.runtime.files import write_text
 from contextpress.runtime.tables import read_table, write_table
 from contextpress.tokens.arrays import load_arrays
@@ -31,6 +21,13 @@ def score(
     *, spec: ScoreSpec, model: Path, tokenizer: Path, passages: list[Path], output: Path, tokens_output: Path
 ) -> None:
     """Score all passages, and each of their tokens, under one model."""
+    # Imported here and in `gap`: the other steps need no torch, and would wait for it.
+    import torch
+
+    from contextpress.entropy.score import score_tokens
+    from contextpress.lm.folder import load_model
+    from contextpress.runtime.device import prepare
+
     device = prepare(0)
     frame = pd.concat([read_table(path, PASSAGES) for path in passages], ignore_index=True)
     ids = torch.from_numpy(np.stack(frame["token_ids"].tolist())).long()
@@ -91,6 +88,12 @@ def model_free(*, passages: list[Path], arrays: list[Path], tokenizer: Path, out
 
 def gap(*, spec: GapSpec, models: list[Path], tokenizer: Path, passages: Path, output: Path) -> None:
     """Measure how far apart the two models of every pair are, on the probe set (the validation passages)."""
+    import torch
+
+    from contextpress.entropy.score import divergence, score_tokens
+    from contextpress.lm.folder import load_model
+    from contextpress.runtime.device import prepare
+
     device = prepare(0)
     frame = read_table(passages, PASSAGES)
     frame = frame[frame["split"] == "validation"]

@@ -13,6 +13,8 @@ def prepare(seed: int) -> torch.device:
     torch.manual_seed(seed)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Else every new tensor is first filled with NaN. A read of what was never written would be a defect anyhow.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

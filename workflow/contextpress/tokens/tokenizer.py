@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from contextpress.runtime.errors import UserError
+from contextpress.runtime.files import read_json
 from contextpress.runtime.hub import located
 
 BOS, RESTATE = "<bos>", "<restate>"
@@ -50,12 +52,24 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
         UserError: if it is not there, or has no <bos> token to score a first token after.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**located("tokenizer", path, revision, ""))
+        tokenizer = _class_of(Path(path).expanduser()).from_pretrained(**located("tokenizer", path, revision, ""))
     except (OSError, ValueError) as error:
         raise UserError(f"tokenizer {path} cannot be loaded: {str(error).splitlines()[0]}") from None
     if tokenizer.bos_token_id is None:
         raise UserError(f"tokenizer {path} has no beginning-of-sequence token; the first token could not be scored")
     return tokenizer
+
+
+def _class_of(folder: Path) -> Any:  # noqa: ANN401 - transformers' own classes are not typed
+    """What loads a tokenizer: the general class, if the folder names it and no model beside it asks for another."""
+    described, alone = folder / "tokenizer_config.json", not (folder / "config.json").exists()
+    named = read_json(described).get("tokenizer_class") if alone and described.is_file() else None
+    if named == PreTrainedTokenizerFast.__name__:
+        return PreTrainedTokenizerFast
+    # Imported only now: it takes torch with it, and a study's own tokenizer does without.
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer
 
 
 def restate_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
