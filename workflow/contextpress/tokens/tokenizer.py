@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.hub import located
 
+TOKENIZER = "tokenizer.json"  # in its folder
 BOS, RESTATE = "<bos>", "<restate>"
 
 
