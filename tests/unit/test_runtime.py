@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import json
 import math
+import os
 import re
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,7 +24,7 @@ from contextpress.cli import ROOMS
 from contextpress.runtime import closure as closure_module
 from contextpress.runtime.closure import PACKAGE, closure
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.files import read_json, replacing, sha256, write_json, write_text
+from contextpress.runtime.files import filling, read_json, replacing, sha256, write_json, write_text
 from contextpress.runtime.fit import LAST_RATE, rate_at
 from contextpress.runtime.schedule import Schedule
 from contextpress.runtime.spec import Number, Spec, Whole
@@ -62,6 +65,37 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "x.txt"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_filled_with_whole_files(tmp_path):
+    (tmp_path / "old").write_text("stays")
+    (tmp_path / "one").write_text("before")
+    with filling(tmp_path) as drafts:
+        for name in ("one", "two"):
+            (drafts / name).write_text(name)
+        assert (tmp_path / "one").read_text() == "before"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old": "stays", "one": "one", "two": "two"}
+
+
+def test_an_error_fills_nothing(tmp_path):
+    with pytest.raises(RuntimeError), filling(tmp_path) as drafts:
+        (drafts / "one").write_text("half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    others = {f".x.txt.{os.getppid()}", ".x.txt.old", f".y.txt.{gone.pid}", f"x.txt.{gone.pid}"}
+    for name in {f".x.txt.{gone.pid}", *others}:
+        (tmp_path / name).touch()
+    (tmp_path / f".files.{gone.pid}").mkdir()
+    (tmp_path / f".files.{gone.pid}" / "half").touch()
+    write_text(tmp_path / "x.txt", "whole")
+    with filling(tmp_path):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"x.txt", *others}
 
 
 def test_json_comes_back_and_keeps_its_letters(tmp_path):

@@ -8,8 +8,11 @@ from contextpress.compressor.folder import build, save_compressor
 from contextpress.compressor.objectives import OBJECTIVES
 from contextpress.compressor.spec import CompressorSpec
 from contextpress.compressor.training import train as train_compressor
+from contextpress.lm.folder import CONFIG, WEIGHTS
+from contextpress.runtime.checkpoint import fingerprint, work_in
 from contextpress.runtime.device import device_name, prepare
 from contextpress.tokens.arrays import load_arrays, windows
+from contextpress.tokens.tokenizer import TOKENIZER
 
 
 def train(
@@ -19,6 +22,7 @@ def train(
     decoder: Path,
     tokenizer: Path,
     arrays: list[Path],
+    work: Path,
     output: Path,
     record: Path,
 ) -> None:
@@ -30,6 +34,10 @@ def train(
     for domain, path in zip(spec.domains, arrays, strict=True):
         loaded = load_arrays(path)
         passages[domain] = windows(loaded["ids"], loaded["offsets"], spec.window * objective.spans)
-    done = train_compressor(objective, passages, spec.domains, spec.schedule, spec.curriculum, spec.seed, spec.name)
-    save_compressor(compressor, spec, encoder, decoder, output)
-    done.keep(spec, device_name(device), output / "history.parquet", record)
+    read = [encoder / WEIGHTS, encoder / CONFIG, decoder / WEIGHTS, decoder / CONFIG, tokenizer / TOKENIZER, *arrays]
+    with work_in(work, fingerprint(spec, __name__, read)) as checkpoint:
+        done = train_compressor(
+            objective, passages, spec.domains, spec.schedule, spec.curriculum, spec.seed, spec.name, checkpoint
+        )
+        save_compressor(compressor, spec, encoder, decoder, output)
+        done.keep(spec, device_name(device), output / "history.parquet", record)

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from contextpress.compressor.objectives import Autoencoding
 from contextpress.compressor.spec import Curriculum
+from contextpress.runtime.checkpoint import Checkpoint
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.fit import fit
 from contextpress.runtime.history import History
-from contextpress.runtime.sampling import endless
+from contextpress.runtime.sampling import endless, generator_at
 from contextpress.runtime.schedule import Schedule
 from contextpress.tokens.arrays import IdArray, share_out
 
@@ -23,6 +24,7 @@ def train(
     curriculum: Curriculum,
     seed: int,
     name: str,
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Train on passages of every domain, each step holding the same share of each.
 
@@ -34,6 +36,7 @@ def train(
         curriculum: how much of the passages is read, and how many tokens go into a vector, when.
         seed: of the order of the passages.
         name: shown with the progress.
+        checkpoint: to go on from, and to write.
 
     Raises:
         UserError: if a domain has no passage.
@@ -45,9 +48,8 @@ def train(
                 "tokens.passages.window, or give longer text"
             )
     compressor, spans = objective.compressor, objective.spans
-    generator = torch.Generator().manual_seed(seed)
     parts = [
-        endless(torch.from_numpy(passages[domain].astype("int64")), count, generator)
+        endless(torch.from_numpy(passages[domain].astype("int64")), count, seed, domain)
         for domain, count in share_out(schedule.batch, shares).items()
     ]
     device = compressor.restate.device
@@ -59,13 +61,13 @@ def train(
     )
 
     def loss_of(step: int) -> Tensor:
-        rows = torch.cat([part() for part in parts])
+        rows = torch.cat([part(step) for part in parts])
         length = lengths[step]
-        start = int(torch.randint(rows.shape[1] - spans * length + 1, (1,), generator=generator))
+        start = int(torch.randint(rows.shape[1] - spans * length + 1, (1,), generator=generator_at(seed, step)))
         loss: Tensor = objective(rows[:, start : start + spans * length].to(device), groups[step])
         return loss
 
     # Through the encoder go <bos>, passage and memory; through the decoder <bos>, memory, the mark and a text.
     sizes = zip(lengths, groups, strict=True)
     tokens = (1 + spans) * sum(length + length // group + 1 for length, group in sizes) * schedule.batch
-    return fit(name, objective, loss_of, schedule, tokens)
+    return fit(name, objective, loss_of, schedule, tokens, checkpoint)

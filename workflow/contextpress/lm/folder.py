@@ -9,15 +9,16 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from contextpress.runtime.device import attention_kernel
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.files import sha256
+from contextpress.runtime.files import filling, sha256
 from contextpress.runtime.hub import located
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
 def save_model(model: PreTrainedModel, folder: Path) -> None:
     """Save config and weights (safetensors, one file)."""
-    model.save_pretrained(folder, max_shard_size="1TB")
+    with filling(folder) as drafts:
+        model.save_pretrained(drafts, max_shard_size="1TB")
 
 
 def load_model(path: str | Path, device: torch.device, revision: str | None = None) -> PreTrainedModel:
@@ -28,7 +29,7 @@ def load_model(path: str | Path, device: torch.device, revision: str | None = No
     """
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            **located("model", path, revision, "config.json"),
+            **located("model", path, revision, CONFIG),
             dtype=torch.float32,
             attn_implementation=attention_kernel(device),
             use_safetensors=True,

@@ -9,10 +9,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from contextpress.lm.rows import IGNORED, Rows, draw_lengths, in_turn, plain_rows, restated_rows, superpose
 from contextpress.lm.spec import CopyWarmup, Pretraining, Shape
+from contextpress.runtime.checkpoint import Checkpoint
 from contextpress.runtime.device import attention_kernel
 from contextpress.runtime.fit import fit
 from contextpress.runtime.history import History
-from contextpress.runtime.sampling import endless
+from contextpress.runtime.sampling import endless, generator_at
 
 
 def new_model(shape: Shape, vocabulary: int, bos: int, device: torch.device) -> LlamaForCausalLM:
@@ -52,9 +53,10 @@ def warm_up(
     ordinary: Tensor,
     bos: int,
     restate: int,
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Teach ``model`` to restate uniform random draws from the ids ``ordinary`` [n], shown in ``groups``."""
-    generator = torch.Generator().manual_seed(spec.seed)
+    generator = generator_at(spec.seed, "lengths")
     rows, steps, places = spec.schedule.batch, spec.schedule.steps, max(groups)
     pressed = in_turn(groups, rows)
     # One length a step, so that no row waits for a longer one. Short texts first: what is to be found is how to look
@@ -64,11 +66,12 @@ def warm_up(
 
     def loss_of(step: int) -> Tensor:
         shown = torch.full((rows,), lengths[step])
-        drawn = _random(ordinary, rows, 2 * lengths[step], generator)
+        drawn = _random(ordinary, rows, 2 * lengths[step], generator_at(spec.seed, step))
         made = restated_rows(drawn, shown, pressed, places, bos, restate, language=False)
         return next_token_loss(model, _to(made, model.device))
 
-    return fit("copy warm-up", model, loss_of, spec.schedule, rows * sum(2 * length + 1 for length in lengths))
+    tokens = rows * sum(2 * length + 1 for length in lengths)
+    return fit("copy warm-up", model, loss_of, spec.schedule, tokens, checkpoint)
 
 
 def pretrain(
@@ -81,18 +84,19 @@ def pretrain(
     restate: int,
     seed: int,
     name: str,
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Train ``model`` on ``windows`` [n, row] of token ids, in a new random order each time they are used up.
 
     Part of the rows restate their text, and part restates draws from the ids ``ordinary`` [n], shown in ``groups``.
     """
-    generator = torch.Generator().manual_seed(seed)
     batch, places = spec.schedule.batch, max(groups)
     restated, random = round(spec.restate_share * batch), round(spec.random_share * batch)
-    texts = endless(windows, batch - random, generator)
+    texts = endless(windows, batch - random, seed, "texts")
 
     def loss_of(step: int) -> Tensor:
-        text = texts().long()
+        generator = generator_at(seed, step)
+        text = texts(step).long()
         drawn = _random(ordinary, random, spec.row, generator)
         lengths = draw_lengths(restated + random, spec.row // 2, groups, generator)
         parts = [
@@ -103,7 +107,7 @@ def pretrain(
         rows = Rows(*(torch.cat(part) for part in zip(*parts, strict=True)))
         return next_token_loss(model, _to(rows, model.device))
 
-    return fit(name, model, loss_of, spec.schedule, spec.schedule.steps * batch * (spec.row + 1))
+    return fit(name, model, loss_of, spec.schedule, spec.schedule.steps * batch * (spec.row + 1), checkpoint)
 
 
 def _random(ordinary: Tensor, rows: int, length: int, generator: torch.Generator) -> Tensor:

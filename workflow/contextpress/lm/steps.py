@@ -6,28 +6,33 @@ from pathlib import Path
 
 import torch
 
-from contextpress.lm.folder import load_model, save_model
+from contextpress.lm.folder import CONFIG, WEIGHTS, load_model, save_model
 from contextpress.lm.pretrain import new_model, pretrain, warm_up
 from contextpress.lm.spec import LoadSpec, PretrainSpec, WarmupSpec
+from contextpress.runtime.checkpoint import fingerprint, work_in
 from contextpress.runtime.device import device_name, prepare
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.history import History
 from contextpress.tokens.arrays import load_arrays
-from contextpress.tokens.tokenizer import load_tokenizer, ordinary_ids, restate_id
+from contextpress.tokens.tokenizer import TOKENIZER, load_tokenizer, ordinary_ids, restate_id
 
 
-def warmup(*, spec: WarmupSpec, tokenizer: Path, output: Path, record: Path) -> None:
+def warmup(*, spec: WarmupSpec, tokenizer: Path, work: Path, output: Path, record: Path) -> None:
     """Teach a new model to restate random ids; the start of all models of this shape."""
     device = prepare(spec.warmup.seed)
     words = load_tokenizer(tokenizer)
     bos, restate = _marks(words.bos_token_id, restate_id(words))
     model = new_model(spec.shape, len(words), bos, device)
-    done = warm_up(model, spec.warmup, spec.groups, torch.tensor(ordinary_ids(words)), bos, restate)
-    save_model(model, output)
-    done.keep(spec, device_name(device), output / "history.parquet", record)
+    ordinary = torch.tensor(ordinary_ids(words))
+    with work_in(work, fingerprint(spec, __name__, [tokenizer / TOKENIZER])) as checkpoint:
+        done = warm_up(model, spec.warmup, spec.groups, ordinary, bos, restate, checkpoint)
+        save_model(model, output)
+        done.keep(spec, device_name(device), output / "history.parquet", record)
 
 
-def train(*, spec: PretrainSpec, start: Path, rows: Path, tokenizer: Path, output: Path, record: Path) -> None:
+def train(
+    *, spec: PretrainSpec, start: Path, rows: Path, tokenizer: Path, work: Path, output: Path, record: Path
+) -> None:
     """Pretrain one model on its mixture."""
     device = prepare(spec.seed)
     words = load_tokenizer(tokenizer)
@@ -35,9 +40,13 @@ def train(*, spec: PretrainSpec, start: Path, rows: Path, tokenizer: Path, outpu
     model = load_model(start, device).train()
     windows = torch.from_numpy(load_arrays(rows)["rows"].astype("int32"))
     ordinary = torch.tensor(ordinary_ids(words))
-    done = pretrain(model, spec.pretraining, spec.groups, windows, ordinary, bos, restate, spec.seed, spec.name)
-    save_model(model, output)
-    done.keep(spec, device_name(device), output / "history.parquet", record)
+    read = [start / WEIGHTS, start / CONFIG, rows, tokenizer / TOKENIZER]
+    with work_in(work, fingerprint(spec, __name__, read)) as checkpoint:
+        done = pretrain(
+            model, spec.pretraining, spec.groups, windows, ordinary, bos, restate, spec.seed, spec.name, checkpoint
+        )
+        save_model(model, output)
+        done.keep(spec, device_name(device), output / "history.parquet", record)
 
 
 def load(*, spec: LoadSpec, tokenizer: Path, output: Path, record: Path) -> None:

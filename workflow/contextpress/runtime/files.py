@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it into place when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = _draft(path)
     try:
         yield draft
         with draft.open("rb") as handle:
@@ -24,6 +26,47 @@ def replacing(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def filling(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder; move its files into ``folder`` one by one when the block ends without an error."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drafts = _draft(folder / "files")
+    drafts.mkdir()
+    try:
+        yield drafts
+        for written in sorted(drafts.iterdir()):
+            with replacing(folder / written.name) as draft:
+                written.replace(draft)
+    finally:
+        shutil.rmtree(drafts)
+
+
+def _draft(path: Path) -> Path:
+    """A name beside ``path`` that no other process uses. What processes left there that were killed is removed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        process = left.suffix[1:]
+        if process.isdigit() and not _runs(int(process)):
+            _remove(left)
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def _umask() -> int:

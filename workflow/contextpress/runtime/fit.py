@@ -7,10 +7,12 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
+from contextpress.runtime.checkpoint import Checkpoint
 from contextpress.runtime.device import mixed_precision
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.history import History
@@ -31,38 +33,48 @@ def fit(
     loss_of: Callable[[int], Tensor],
     schedule: Schedule,
     tokens: int,
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Minimise ``loss_of(step)`` over the parameters of ``module`` that require a gradient.
 
-    ``tokens`` is how many go through the model in all steps together, for the speed that is shown.
+    ``tokens`` is how many go through the model in all steps together, for the speed that is shown. With a
+    ``checkpoint`` the training goes on where an earlier one of the same identity was stopped; ``loss_of`` then has to
+    depend on the step, the parameters and torch's global generator alone.
 
     Losses stay on the device and are read once every few seconds, when a line is printed: reading one at each step
     would make the processor wait for the accelerator.
 
     Raises:
-        UserError: if the loss stops being finite; names the step.
+        UserError: if the loss stops being finite; names the step. The last checkpoint before it is kept.
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     device = parameters[0].device
     optimisers = muon_and_adamw(module, schedule.learning_rate, schedule.weight_decay)
     losses = torch.zeros(schedule.steps, device=device)
-    started = shown = time.perf_counter()
-    for step in range(schedule.steps):
-        for optimiser in optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = schedule.learning_rate * rate_at(step, schedule)
-        with mixed_precision(device):
-            loss = loss_of(step)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
-        for optimiser in optimisers:
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-        losses[step] = loss.detach()
-        now = time.perf_counter()
-        if now - shown > SECONDS_BETWEEN_LINES or step + 1 == schedule.steps:
-            _show(name, losses[: step + 1], schedule.steps, tokens, now - started)
-            shown = now
+    done, seconds = checkpoint.restore(module, optimisers, losses) if checkpoint else (0, 0.0)
+    shown = time.perf_counter()
+    started = shown - seconds
+    with checkpoint.listening() if checkpoint else nullcontext():
+        for step in range(done, schedule.steps):
+            for optimiser in optimisers:
+                for group in optimiser.param_groups:
+                    group["lr"] = schedule.learning_rate * rate_at(step, schedule)
+            with mixed_precision(device):
+                loss = loss_of(step)
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
+            for optimiser in optimisers:
+                optimiser.step()
+                optimiser.zero_grad(set_to_none=True)
+            losses[step] = loss.detach()
+            now = time.perf_counter()
+            if now - shown > SECONDS_BETWEEN_LINES or step + 1 == schedule.steps:
+                _refuse_infinite(name, losses[: step + 1])
+                _show(name, losses[: step + 1], schedule.steps, tokens, now - started)
+                shown = now
+            if checkpoint and checkpoint.due():
+                _refuse_infinite(name, losses[: step + 1])
+                checkpoint.save(module, optimisers, losses[: step + 1], now - started)
     return History(losses.tolist(), time.perf_counter() - started, tokens)
 
 
@@ -75,11 +87,14 @@ def rate_at(step: int, schedule: Schedule) -> float:
     return LAST_RATE + (1 - LAST_RATE) / 2 * (1 + math.cos(math.pi * done))
 
 
-def _show(name: str, losses: Tensor, steps: int, tokens: int, seconds: float) -> None:
-    done = len(losses)
+def _refuse_infinite(name: str, losses: Tensor) -> None:
     wrong = torch.nonzero(~torch.isfinite(losses))
     if len(wrong):
         raise UserError(f"{name}: the loss is not finite from step {int(wrong[0])} on; lower the learning rate")
+
+
+def _show(name: str, losses: Tensor, steps: int, tokens: int, seconds: float) -> None:
+    done = len(losses)
     recent = losses[-20:].mean().item()
     width = 24
     bar = "#" * (width * done // steps)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from contextpress.corpus.documents import DOCUMENTS
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.files import write_json
+from contextpress.runtime.files import filling, write_json
 from contextpress.runtime.tables import read_table, write_table
 from contextpress.tokens.arrays import load_arrays, narrow, save_arrays, share_out, windows
 from contextpress.tokens.cut import cut_passages, ladder
@@ -29,7 +29,8 @@ def tokenizer(*, spec: TokenizerSpec, documents: list[Path], output: Path) -> No
         made = load_tokenizer(spec.load, spec.revision)
     else:
         made = train_tokenizer(_sample(documents), spec.vocabulary)
-    made.save_pretrained(output)
+    with filling(output) as drafts:
+        made.save_pretrained(drafts)
 
 
 def encode(*, documents: Path, tokenizer: Path, output: Path) -> None:

@@ -13,6 +13,7 @@ from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import read_json
 from contextpress.runtime.hub import located
 
+TOKENIZER = "tokenizer.json"  # in its folder
 BOS, RESTATE = "<bos>", "<restate>"
 
 
