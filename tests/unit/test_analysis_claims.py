@@ -160,6 +160,20 @@ def test_decoder_swap_is_least_squares_with_dummies(per_domain):
         assert found.slope.mean(0)[draw] == pytest.approx(fit.params["decoder_nll"], abs=1e-9)
 
 
+def test_swap_of_some_settings_is_that_of_the_study_without_the_others():
+    panel = build_panel(_draw(replace(planted("decoder"), ratios=(2, 4), idle=1, documents=5, passages=2)), SPEC)
+    weights = document_weights(panel.documents, panel.slices, 3, np.random.default_rng(0))
+    values = panel.values("decoder_nll"), panel.quality("token_f1")
+    kept = (panel.compressors["ratio"] == 4).to_numpy()
+    part = decoder_swap(panel.only(kept), weights, *(column[:, kept] for column in values), per_domain=True)
+    found = decoder_swap(panel, weights, *values, per_domain=True).only(np.flatnonzero(kept))
+    np.testing.assert_allclose(found.correlation, part.correlation)
+    np.testing.assert_allclose(found.slope, part.slope)
+    assert found.effect(found.slope, 9).sources() == pytest.approx(part.effect(part.slope, 9).sources())
+    assert [key for key, _ in found.blocks(found.slope)] == [key for key, _ in part.blocks(part.slope)]
+    assert found.only([]) is None
+
+
 def test_idle_compressors_are_left_out_and_counted():
     study = replace(planted("encoder"), idle=2, **SMALL)
     found = _find(study)

@@ -5,11 +5,15 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from contextpress.analysis import correlation
-from contextpress.analysis.bootstrap import CHUNK, Estimate, chunks, document_weights
+from contextpress.analysis import bootstrap, correlation
+from contextpress.analysis.bootstrap import NUMBERS, Estimate, chunks, document_weights
 from contextpress.analysis.findings import finite
+from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.inference import mean_over
 from contextpress.analysis.multiplicity import adjusted
+from contextpress.analysis.panel import build_panel
+from contextpress.analysis.ranked import Question, correlate
+from contextpress.analysis.simulate import Study, simulate
 
 
 @pytest.fixture
@@ -105,8 +109,32 @@ def test_bootstrap_variance_of_a_mean_is_that_of_the_textbook(generator):
 
 
 def test_chunks_put_together_are_the_weights(generator):
-    weights = generator.random((3, 2 * CHUNK + 5))
-    np.testing.assert_array_equal(np.hstack(list(chunks(weights))), weights)
+    weights = generator.random((NUMBERS // 10, 25))
+    found = list(chunks(weights))
+    assert [block.shape[1] for block in found] == [10, 10, 5]
+    np.testing.assert_array_equal(np.hstack(found), weights)
+
+
+def test_questions_asked_together_have_the_answers_of_each_alone(generator, monkeypatch):
+    panel = build_panel(simulate(Study(documents=8, passages=2)), ClaimsSpec())
+    weights = document_weights(panel.documents, panel.slices, 40, generator)
+    one, two, tokens = (panel.values(name) for name in ("encoder_nll", "decoder_nll", "bytes"))
+    questions = [
+        Question(one, panel.quality("token_f1"), pooled=True, domains=True),
+        Question(two, panel.quality("token_f1"), [one, tokens]),
+        Question(one, np.round(panel.quality("bleu"), -1), [two], pooled=True),  # ties
+    ]
+    alone = [correlate(panel, weights, [question])[0] for question in questions]
+    monkeypatch.setattr(bootstrap, "NUMBERS", 7 * len(weights))
+    together = correlate(panel, weights, questions)
+    for found, wanted in zip(together, alone, strict=True):
+        for name in ("within", "pooled", "domains", "partial", "collinearity"):
+            np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), rtol=1e-12)
+    domain, column = panel.slices[1], 3
+    exact = stats.spearmanr(one[domain, column], panel.quality("token_f1")[domain, column]).statistic
+    assert together[0].domains[1, column, 0] == pytest.approx(exact)
+    assert [len(found.pooled) for found in together] == [18, 0, 18]
+    assert [len(found.domains) for found in together] == [3, 0, 0]
 
 
 @pytest.mark.parametrize("value", [-0.5, 0.02, 0.3])

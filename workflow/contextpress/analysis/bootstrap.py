@@ -15,7 +15,7 @@ import numpy as np
 from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.panel import Array, Codes, Panel
 
-CHUNK = 512  # draws at a time: few enough for the processor's cache, enough to make a row worth a call
+NUMBERS = 400_000  # weights at a time: the ranks of every column that recurs are kept for as long
 FEWEST = 0.95  # share of draws that must be computable
 
 
@@ -51,9 +51,10 @@ def weights_of(panel: Panel, spec: ClaimsSpec) -> Array:
 
 
 def chunks(weights: Array) -> Iterator[Array]:
-    """The weights in contiguous blocks of at most CHUNK columns."""
-    for start in range(0, weights.shape[1], CHUNK):
-        yield np.ascontiguousarray(weights[:, start : start + CHUNK])
+    """The weights in contiguous blocks of columns, of at most NUMBERS numbers if a column has no more."""
+    width = max(1, NUMBERS // max(1, len(weights)))
+    for start in range(0, weights.shape[1], width):
+        yield np.ascontiguousarray(weights[:, start : start + width])
 
 
 @dataclass(frozen=True)

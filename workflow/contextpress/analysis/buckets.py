@@ -74,21 +74,25 @@ def bucket_means(panel: Panel, weights: Array, values: Array, side: str, keys: l
     Compressors of a group are averaged, each by the buckets of its own model.
     """
     bucket, entropy = panel.values(f"{side}_bucket"), panel.values(f"{side}_nll")
+    numbers = np.unique(bucket)
+    members_of = [(bucket == number).astype(np.float64) for number in numbers]
+    means = np.array([member_means(member, values, weights) for member in members_of])
     for key, members in panel.compressors.groupby(keys, sort=True):
         index = members.index.to_numpy()
-        for number in np.unique(bucket[:, index]):
-            member = (bucket[:, index] == number).astype(np.float64)
-            yield Cell(
-                key=key,
-                bucket=int(number),
-                entropy=float((member * entropy[:, index]).sum() / member.sum()),
-                mean=Estimate.of(member_mean(member, values[:, index], weights)),
-                counts=(member.sum() / len(index), len(index)),
-            )
+        for place, number in enumerate(numbers):
+            member = members_of[place][:, index]
+            if member.any():
+                yield Cell(
+                    key=key,
+                    bucket=int(number),
+                    entropy=float((member * entropy[:, index]).sum() / member.sum()),
+                    mean=Estimate.of(means[place, index].mean(0)),
+                    counts=(member.sum() / len(index), len(index)),
+                )
 
 
-def member_mean(member: Array, values: Array, weights: Array) -> Array:
-    """Mean over columns of each column's mean over its members: [1 + B], from [P, S] columns, weights [P, 1 + B]."""
+def member_means(member: Array, values: Array, weights: Array) -> Array:
+    """Mean of each column of ``values`` [P, C] over its members [P, C] under weights [P, 1 + B]: [C, 1 + B]."""
     size = member.T @ weights
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(size > 0, (member * values).T @ weights / np.where(size > 0, size, 1.0), np.nan).mean(0)
+        return np.where(size > 0, (member * values).T @ weights / np.where(size > 0, size, 1.0), np.nan)

@@ -14,43 +14,59 @@ import numpy as np
 from contextpress.analysis.panel import Array
 
 
-def ranks(values: Array, weights: Array, slices: Sequence[slice]) -> Array:
-    """Centred fractional mid-ranks of each passage within its slice.
+class Ranker:
+    """Ranks of columns under one block of draws.
 
-    Args:
-        values: [P].
-        weights: [P, B], not negative.
-        slices: groups within which to rank: the domains, or one slice for all.
-
-    Returns:
-        [P, B] between -1/2 and 1/2; the weighted mean over a slice is 0, so domains are demeaned at once.
+    The work space is kept from column to column: to ask the system for megabytes costs more than to sum them up.
     """
-    result = np.empty(weights.shape)
-    for rows in slices:
-        order = np.argsort(values[rows], kind="stable")
-        ordered = values[rows][order]
-        first = np.r_[True, ordered[1:] != ordered[:-1]]
-        sorted_weights = weights[rows][order]
-        if first.all():
-            above = _running_sum(sorted_weights)
-            middle = above - sorted_weights / 2
-        else:
-            tied = np.add.reduceat(sorted_weights, np.flatnonzero(first), axis=0)
-            above = _running_sum(tied)
-            middle = (above - tied / 2)[np.cumsum(first) - 1]
-        block = np.empty_like(middle)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            block[order] = middle / above[-1] - 0.5
-        result[rows] = block
-    return result
+
+    def __init__(self, weights: Array, slices: Sequence[slice]) -> None:
+        """Rank under ``weights`` [P, B], not negative, within ``slices``: the domains, or one slice for all."""
+        self.weights, self.slices = weights, slices
+        longest, draws = max((rows.stop - rows.start for rows in slices), default=0), weights.shape[1]
+        self._running, self._middle = np.zeros((longest + 1, draws)), np.empty((longest, draws))
+
+    def ranks(self, values: Array, result: Array | None = None) -> Array:
+        """Centred fractional mid-ranks of each passage within its slice.
+
+        Args:
+            values: [P].
+            result: [P, B] to write to; a new array by default.
+
+        Returns:
+            [P, B] between -1/2 and 1/2; the weighted mean over a slice is 0, so domains are demeaned at once.
+        """
+        if result is None:
+            result = np.empty(self.weights.shape)
+        for rows in self.slices:
+            own = values[rows]
+            order = np.argsort(own, kind="stable")
+            running = self._running[: len(own) + 1]
+            np.take(self.weights[rows], order, axis=0, out=running[1:], mode="clip")
+            # Row by row: numpy's cumsum along the first axis walks down each column, three times slower.
+            for before, row in pairwise(running[1:]):
+                row += before
+            # The middle between what lies below a value and what lies below the next larger one: ties share it.
+            ordered = own[order]
+            first = np.r_[True, ordered[1:] != ordered[:-1]]
+            places = np.flatnonzero(first)
+            middle = self._middle[: len(places)]
+            if len(places) == len(own):
+                np.add(running[:-1], running[1:], out=middle)
+            else:
+                np.add(running[places], running[np.r_[places[1:], len(own)]], out=middle)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                middle *= 0.5 / running[-1]
+            middle -= 0.5
+            group = np.empty_like(order)
+            group[order] = np.cumsum(first) - 1
+            np.take(middle, group, axis=0, out=result[rows], mode="clip")
+        return result
 
 
-def _running_sum(values: Array) -> Array:
-    # Row by row: numpy's cumsum along the first axis walks down each column, three times slower.
-    result = values.copy()
-    for above, row in pairwise(result):
-        row += above
-    return result
+def ranks(values: Array, weights: Array, slices: Sequence[slice]) -> Array:
+    """The ranks of one column [P] under ``weights`` [P, B]; see ``Ranker``."""
+    return Ranker(weights, slices).ranks(values)
 
 
 def products(first: Array, second: Array, slices: Sequence[slice]) -> Array:

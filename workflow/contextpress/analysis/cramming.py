@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from contextpress.analysis.bootstrap import Estimate, document_weights
-from contextpress.analysis.buckets import Cell, bucket_means, member_mean
+from contextpress.analysis.buckets import Cell, bucket_means, member_means
 from contextpress.analysis.findings import finite, sample, too_little
 from contextpress.analysis.inference import mean_over
 from contextpress.analysis.panel import Array, Panel, build_panel
@@ -202,7 +202,7 @@ def _efficiency(rows: pd.DataFrame, spec: CrammingAnalysis) -> list[dict[str, ob
     kinds = list(zip(panel.compressors["readout"], panel.compressors["ratio"].astype(int), strict=True))
     for kind in sorted(set(kinds)):
         columns = nats[:, [other == kind for other in kinds]]
-        means[kind] = Estimate.of(member_mean(np.ones_like(columns), columns, weights))
+        means[kind] = Estimate.of(member_means(np.ones_like(columns), columns, weights).mean(0))
     tokens = int(panel.passages["tokens"].iloc[0])
     return [
         {

@@ -38,7 +38,7 @@ from contextpress.analysis.findings import (
 from contextpress.analysis.hypotheses import COUPLED, ClaimsSpec
 from contextpress.analysis.inference import UNKNOWN, Effect, combine, over_pairs
 from contextpress.analysis.panel import COMPRESSOR, Array, Panel, build_panel
-from contextpress.analysis.ranked import Ranked, rank_correlations, varying
+from contextpress.analysis.ranked import Question, Ranked, correlate, rank_correlations, varying
 from contextpress.analysis.swap import Swap, decoder_swap
 
 RULE = (
@@ -61,7 +61,14 @@ def assess_decoder_entropy(observations: pd.DataFrame, spec: ClaimsSpec) -> Resu
     weights = weights_of(panel, spec)
     predictor, quality = panel.values(hypothesis.predictor), panel.quality(hypothesis.measure)
     controls = controls_of(panel, spec)
-    ranked = rank_correlations(panel, weights, predictor, quality, controls, pooled=True)
+    others = {
+        name: Question(predictor, panel.quality(name), controls)
+        for name in spec.also_measures
+        if name not in (hypothesis.measure, *COUPLED)
+    }
+    primary = Question(predictor, quality, controls, pooled=True)
+    given_encoder = Question(predictor, quality, [panel.values("encoder_nll")])
+    ranked, collinear, *found = correlate(panel, weights, [primary, given_encoder, *others.values()])
     adjusted = ranked.partial if controls else ranked.within
     swapped = decoder_swap(panel, weights, predictor, quality, per_domain=True)
     overall = decoder_swap(panel, weights, predictor, quality, per_domain=False)
@@ -71,11 +78,14 @@ def assess_decoder_entropy(observations: pd.DataFrame, spec: ClaimsSpec) -> Resu
         "marginal": over_runs(panel, ranked.within).report(),
         "marginal_pooled": over_runs(panel, ranked.pooled).report(),
         "generalised_over_pairs": over_pairs(adjusted, panel.compressors).report(),
-        "collinearity": _collinearity(panel, weights, predictor),
+        "collinearity": _collinearity(panel, collinear),
         "seeds": by_seed(panel, adjusted),
         "between_compressors": spread(adjusted[:, 0]),
         "error": result.effect.sources(),
-        "other_measures": _other_measures(panel, weights, predictor, controls, spec),
+        "other_measures": {
+            name: over_runs(panel, other.partial if controls else other.within).report()
+            for name, other in zip(others, found, strict=True)
+        },
         "bounds": [-hypothesis.smallest_effect, hypothesis.smallest_effect],
         "ci90": list(result.effect.interval(0.9)),
         "p_difference": result.effect.p_two_sided(),
@@ -160,23 +170,12 @@ def controls_of(panel: Panel, spec: ClaimsSpec) -> list[Array]:
     return varying(panel, [panel.values(name) for name in spec.c2.controls])
 
 
-def _collinearity(panel: Panel, weights: Array, predictor: Array) -> dict[str, object]:
+def _collinearity(panel: Panel, ranked: Ranked) -> dict[str, object]:
     """Within-domain rank correlation of the two entropies, and the variance inflation it causes (on the data)."""
-    within = rank_correlations(panel, weights, predictor, panel.values("encoder_nll")).within
+    within = ranked.collinearity
     squared = float(np.nanmean(within[:, 0] ** 2)) if np.isfinite(within[:, 0]).any() else np.nan
     inflation = 1 / (1 - squared) if squared < 1 else np.nan
     return {**over_runs(panel, within).report(), "variance_inflation": inflation, **spread(within[:, 0])}
-
-
-def _other_measures(
-    panel: Panel, weights: Array, predictor: Array, controls: list[Array], spec: ClaimsSpec
-) -> dict[str, dict[str, object]]:
-    found: dict[str, dict[str, object]] = {}
-    for measure in spec.also_measures:
-        if measure not in (spec.c2.measure, *COUPLED):
-            ranked = rank_correlations(panel, weights, predictor, panel.quality(measure), controls)
-            found[measure] = over_runs(panel, ranked.partial if controls else ranked.within).report()
-    return found
 
 
 TABLE = [*COMPRESSOR, "design", "estimate", "ci95_low", "ci95_high", "ci90_low", "ci90_high", "p_value", "passages"]

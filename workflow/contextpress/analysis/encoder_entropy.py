@@ -32,7 +32,7 @@ from contextpress.analysis.findings import (
 from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.inference import UNKNOWN, Effect, over_pairs
 from contextpress.analysis.panel import Array, Panel, build_panel
-from contextpress.analysis.ranked import rank_correlations, varying
+from contextpress.analysis.ranked import Question, correlate, rank_correlations, varying
 from contextpress.analysis.slopes import within_domain
 from contextpress.reconstruction.table import MEASURES
 
@@ -56,7 +56,16 @@ def assess_encoder_entropy(observations: pd.DataFrame, spec: ClaimsSpec) -> Resu
     weights = weights_of(panel, spec)
     predictor, quality = panel.values(hypothesis.predictor), panel.quality(hypothesis.measure)
     controls = varying(panel, [panel.values("decoder_nll")])
-    ranked = rank_correlations(panel, weights, predictor, quality, controls, pooled=True)
+    primary = Question(predictor, quality, controls, pooled=True, domains=True)
+    others: dict[str, Question] = {
+        name: Question(predictor, panel.quality(name)) for name in spec.also_measures if name != hypothesis.measure
+    }
+    # What entropy says about quality when the memory holds another passage: text that any decoder guesses well.
+    if hypothesis.measure in MEASURES:
+        others["shuffled"] = Question(predictor, panel.quality(f"{hypothesis.measure}_shuffled"))
+    ranked, *found = correlate(panel, weights, [primary, *others.values()])
+    beside = {name: over_runs(panel, other.within).report() for name, other in zip(others, found, strict=True)}
+    shuffled = beside.pop("shuffled", None)
     slopes = within_domain(panel, weights, predictor, quality)
     result = _result(panel, ranked.within, spec)
     details: dict[str, Any] = {
@@ -71,8 +80,8 @@ def assess_encoder_entropy(observations: pd.DataFrame, spec: ClaimsSpec) -> Resu
         "seeds": by_seed(panel, ranked.within),
         "between_compressors": spread(ranked.within[:, 0]),
         "error": result.effect.sources(),
-        "other_measures": _other_measures(panel, weights, spec),
-        "with_another_passages_memory": _shuffled(panel, weights, hypothesis.predictor, hypothesis.measure),
+        "other_measures": beside,
+        "with_another_passages_memory": shuffled,
         "generated_text": _generated(observations, spec),
         "smallest_effect": hypothesis.smallest_effect,
         "ci90": list(result.effect.interval(0.9)),
@@ -132,25 +141,6 @@ def judge_direction(
     if against:
         return "inconclusive", f"the {what} is not negative in seed {', '.join(against)}"
     return "supported", f"the {what} is negative, in every seed"
-
-
-def _other_measures(panel: Panel, weights: Array, spec: ClaimsSpec) -> dict[str, dict[str, object]]:
-    """The within-domain correlation with every other declared measure."""
-    column = panel.values(spec.c1.predictor)
-    found: dict[str, dict[str, object]] = {}
-    for measure in spec.also_measures:
-        if measure != spec.c1.measure:
-            ranked = rank_correlations(panel, weights, column, panel.quality(measure))
-            found[measure] = over_runs(panel, ranked.within).report()
-    return found
-
-
-def _shuffled(panel: Panel, weights: Array, predictor: str, measure: str) -> dict[str, object] | None:
-    # What entropy says about quality when the memory holds another passage: text that any decoder guesses well.
-    if measure not in MEASURES:
-        return None
-    ranked = rank_correlations(panel, weights, panel.values(predictor), panel.quality(f"{measure}_shuffled"))
-    return over_runs(panel, ranked.within).report()
 
 
 def _generated(observations: pd.DataFrame, spec: ClaimsSpec) -> dict[str, object] | None:

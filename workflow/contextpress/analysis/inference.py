@@ -14,12 +14,13 @@ true null hypotheses at a level of 5 % (see ``calibration``).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from contextpress.analysis.bootstrap import FEWEST
 from contextpress.analysis.panel import Array, Codes
@@ -52,7 +53,7 @@ class Effect:
         """Student's interval."""
         if not self.known:
             return None, None
-        reach = float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.error
+        reach = float(special.stdtrit(self.freedom, (1 + level) / 2)) * self.error
         return self.value - reach, self.value + reach
 
     def p_two_sided(self) -> float | None:
@@ -74,7 +75,7 @@ class Effect:
             return None
         if self.error == 0:
             return 0.0 if self.value < bound else 1.0
-        return float(stats.t.cdf((self.value - bound) / self.error, self.freedom))
+        return float(special.stdtr(self.freedom, (self.value - bound) / self.error))
 
     def p_above(self, bound: float) -> float | None:
         """One-sided p-value: small when the effect is shown to be above ``bound``."""
@@ -151,39 +152,55 @@ def scatter_of_runs(values: Array, compressors: pd.DataFrame) -> Scatter | None:
     """
     usable = np.isfinite(values[:, 0])
     sides = list(compressors.columns.intersection(["encoder", "decoder"]))
-    frame = compressors.loc[usable, [*sides, "seed"]].reset_index(drop=True)
     known = np.where(np.isfinite(values[usable]), values[usable], values[usable, :1])
-    if frame.empty:
+    if not len(known):
         return None
-    parts = [_around(known, frame, [side]) for side in sides]
+    numbers = {name: _numbers(compressors.loc[usable, name].to_numpy()) for name in [*sides, "seed"]}
+    noise = known[:, 1:] - known[:, :1]
+    # What documents make of a sum of squares follows from the covariances of the compressors' draws.
+    drawn = noise @ noise.T / noise.shape[1] if noise.shape[1] else np.zeros((len(known), len(known)))
+    parts = [_around(known[:, 0], drawn, numbers[side], numbers["seed"]) for side in sides]
     if any(part is None for part in parts):
         return None
     found = [part for part in parts if part is not None]
     total, documents = sum(part.total for part in found), sum(part.documents for part in found)
     uncertain = sum(part.total**2 / part.freedom for part in found)
-    if len(sides) == 2 and (pairs := _around(known, frame, sides)) is not None:
-        total, documents = total - pairs.total, documents - pairs.documents
+    if len(sides) == 2:
+        pairs = _around(known[:, 0], drawn, _both(*(numbers[side] for side in sides)), numbers["seed"])
+        if pairs is not None:
+            total, documents = total - pairs.total, documents - pairs.documents
     return Scatter(total, documents, total**2 / uncertain if uncertain > 0 else found[0].freedom)
 
 
-def _around(values: Array, frame: pd.DataFrame, keys: Sequence[str]) -> Scatter | None:
-    """Scatter of the means of each key and seed around the key's mean, over the number of means."""
-    runs = frame.groupby([*keys, "seed"], sort=True)
-    codes: Codes = runs.ngroup().to_numpy().astype(np.int64)
-    labels = runs.size().index.to_frame(index=False)
-    owners: Codes = labels.groupby(list(keys), sort=True).ngroup().to_numpy().astype(np.int64)
-    freedom = len(labels) - len(np.unique(owners))
+def _around(values: Array, drawn: Array, owners: Codes, seeds: Codes) -> Scatter | None:
+    """Scatter of the means of each owner and seed around the owner's mean, over the number of means.
+
+    Args:
+        values: [C] on the data.
+        drawn: [C, C] mean products of the changes that draws of documents make.
+        owners: [C] number of the model, or pair of models, that a compressor belongs to.
+        seeds: [C].
+    """
+    runs = _both(owners, seeds)
+    _, first = np.unique(runs, return_index=True)
+    freedom = len(first) - len(np.unique(owners))
     if freedom <= 0:
         return None
-    means = _mean_by(codes) @ values
-    around = means - (_mean_by(owners) @ means)[owners]
-    noise = around[:, 1:] - around[:, :1]
-    scale = freedom * len(labels)
-    return Scatter(
-        float(np.square(around[:, 0]).sum()) / scale,
-        float(np.square(noise).sum(0).mean()) / scale if noise.shape[1] else 0.0,
-        float(freedom),
-    )
+    means = _mean_by(runs)
+    around = means - (_mean_by(_numbers(owners[first])) @ means)[_numbers(owners[first])]
+    scale = freedom * len(first)
+    total = float(np.square(around @ values).sum())
+    return Scatter(total / scale, float(((around @ drawn) * around).sum()) / scale, float(freedom))
+
+
+def _numbers(labels: npt.NDArray[Any]) -> Codes:
+    """Labels as numbers from 0."""
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def _both(one: Codes, two: Codes) -> Codes:
+    """Numbers from 0 of the combinations of two."""
+    return _numbers(one * (two.max() + 1) + two)
 
 
 def _mean_by(codes: Codes) -> Array:

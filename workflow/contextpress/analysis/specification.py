@@ -20,7 +20,7 @@ from contextpress.analysis.gap import cell_means, gap_slope
 from contextpress.analysis.hypotheses import COUPLED, Training
 from contextpress.analysis.inference import UNKNOWN, Effect
 from contextpress.analysis.panel import GAPS, SETTING, Array, Panel, build_panel
-from contextpress.analysis.ranked import rank_correlations
+from contextpress.analysis.ranked import Question, correlate
 from contextpress.analysis.spec import SpecificationSpec
 from contextpress.analysis.swap import decoder_swap
 
@@ -62,7 +62,9 @@ def specification(observations: pd.DataFrame, spec: SpecificationSpec) -> pd.Dat
         ("C3", claims.c3, _gap),
     ):
         training = hypothesis.decoder_training
-        panel = panels.setdefault(training, build_panel(observations, claims, training))
+        if training not in panels:
+            panels[training] = build_panel(observations, claims, training)
+        panel = panels[training]
         if panel.compressors.empty:
             continue
         declared = (hypothesis.measure, *_declared(claim, spec))
@@ -92,34 +94,40 @@ def _declared(claim: str, spec: SpecificationSpec) -> tuple[str, str]:
 
 
 def _encoder(panel: Panel, weights: Array, spec: SpecificationSpec) -> Iterator[Row]:
-    for measure, predictor in itertools.product(_measures(spec, spec.claims.c1.measure), spec.encoder_entropies):
-        ranked = rank_correlations(panel, weights, panel.values(predictor), panel.quality(measure), pooled=True)
+    settings = _settings(panel)
+    qualities = {measure: panel.quality(measure) for measure in _measures(spec, spec.claims.c1.measure)}
+    choices = list(itertools.product(qualities, spec.encoder_entropies))
+    predictors = {name: panel.values(name) for name in spec.encoder_entropies}
+    questions = [Question(predictors[name], qualities[measure], pooled=True) for measure, name in choices]
+    for (measure, predictor), ranked in zip(choices, correlate(panel, weights, questions), strict=True):
         for scope, values in (("within", ranked.within), ("pooled", ranked.pooled)):
-            for members in _settings(panel):
-                yield measure, predictor, scope, members, over_runs(_part(panel, members), values[members])
+            for members, part in settings:
+                yield measure, predictor, scope, members, over_runs(part, values[members])
 
 
 def _decoder(panel: Panel, weights: Array, spec: SpecificationSpec) -> Iterator[Row]:
-    controls = controls_of(panel, spec.claims)
+    settings, controls = _settings(panel), controls_of(panel, spec.claims)
     measures = [measure for measure in _measures(spec, spec.claims.c2.measure) if measure not in COUPLED]
-    for measure, predictor in itertools.product(measures, spec.decoder_entropies):
-        entropy, quality = panel.values(predictor), panel.quality(measure)
-        ranked = rank_correlations(panel, weights, entropy, quality, controls)
+    qualities = {measure: panel.quality(measure) for measure in measures}
+    choices = list(itertools.product(qualities, spec.decoder_entropies))
+    predictors = {name: panel.values(name) for name in spec.decoder_entropies}
+    questions = [Question(predictors[name], qualities[measure], controls) for measure, name in choices]
+    for (measure, predictor), ranked in zip(choices, correlate(panel, weights, questions), strict=True):
+        swap = decoder_swap(panel, weights, predictors[predictor], qualities[measure], per_domain=True)
         values = ranked.partial if controls else ranked.within
-        for members in _settings(panel):
-            part = _part(panel, members)
+        for members, part in settings:
             yield measure, predictor, "partial", members, over_runs(part, values[members])
-            swap = decoder_swap(part, weights, entropy[:, members], quality[:, members], per_domain=True)
-            effect = UNKNOWN if swap is None else swap.effect(swap.correlation, document_freedom(panel))
+            own = None if swap is None else swap.only(members)
+            effect = UNKNOWN if own is None else own.effect(own.correlation, document_freedom(panel))
             yield measure, predictor, "swap", members, effect
 
 
 def _gap(panel: Panel, weights: Array, spec: SpecificationSpec) -> Iterator[Row]:
+    settings = _settings(panel)
     for measure in _measures(spec, spec.claims.c3.measure):
         every = cell_means(panel, weights, panel.quality(measure)).mean(0)
         # The last measure of the gap, a difference of entropies, is a sum of effects: no grid tells its slope.
-        for column, members in itertools.product(GAPS[:-1], _settings(panel)):
-            part = _part(panel, members)
+        for column, (members, part) in itertools.product(GAPS[:-1], settings):
             if part.compressors[column].notna().all():
                 yield measure, column, "grid", members, gap_slope(part, column, every[members], spec.claims)
 
@@ -128,14 +136,12 @@ def _measures(spec: SpecificationSpec, declared: str) -> list[str]:
     return list(dict.fromkeys([declared, *spec.measures]))
 
 
-def _settings(panel: Panel) -> list[list[int]]:
-    """All compressors, then those of each read-out and ratio if there are several."""
+def _settings(panel: Panel) -> list[tuple[list[int], Panel]]:
+    """All compressors, then those of each read-out and ratio if there are several; and the panel of them alone."""
+    everyone = np.arange(len(panel.compressors))
     parts = [list(rows.index) for _, rows in panel.compressors.groupby(SETTING[:2], sort=True)]
-    return [list(range(len(panel.compressors))), *(parts if len(parts) > 1 else [])]
-
-
-def _part(panel: Panel, members: list[int]) -> Panel:
-    return panel.only(np.isin(np.arange(len(panel.compressors)), members))
+    some = [(members, panel.only(np.isin(everyone, members))) for members in parts] if len(parts) > 1 else []
+    return [(list(everyone), panel), *some]
 
 
 def _only(column: pd.Series) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from contextpress.analysis import correlation
 from contextpress.analysis.inference import Effect, combine, mean_over, scatter_of_runs
-from contextpress.analysis.panel import SETTING, Array, Panel
+from contextpress.analysis.panel import SETTING, Array, Codes, Panel
 
 SWAP = ["encoder", *SETTING, "seed"]
 
@@ -22,16 +23,23 @@ class Swap:
     over its decoders, and training runs of encoders and decoders can be told from each other.
 
     Attributes:
-        compressors: K rows with the columns SWAP and decoder, block by block.
+        compressors: K rows with the columns SWAP and decoder, block by block; their index is that of the panel.
         block: [K] number of the block.
         correlation: [K, 1 + B] of the residuals.
         slope: [K, 1 + B] quality per unit of entropy.
     """
 
     compressors: pd.DataFrame
-    block: Array
+    block: Codes
     correlation: Array
     slope: Array
+
+    def only(self, members: Sequence[int]) -> Swap | None:
+        """The blocks made of ``members`` of the panel, which must hold a block whole; None if there are none."""
+        keep = self.compressors.index.isin(members)
+        if not keep.any():
+            return None
+        return Swap(self.compressors[keep], self.block[keep], self.correlation[keep], self.slope[keep])
 
     def effect(self, values: Array, document_freedom: float) -> Effect:
         """The mean over blocks of ``correlation`` or ``slope``."""
@@ -39,7 +47,7 @@ class Swap:
 
     def blocks(self, values: Array) -> list[tuple[tuple[object, ...], Array]]:
         """Key and estimate [1 + B] of every block."""
-        rows = self.compressors.groupby(self.block, sort=True)
+        rows = self.compressors.reset_index(drop=True).groupby(self.block, sort=True)
         return [(tuple(part[SWAP].iloc[0]), values[list(part.index)].mean(0)) for _, part in rows]
 
 
@@ -60,29 +68,33 @@ def decoder_swap(panel: Panel, weights: Array, predictor: Array, quality: Array,
     Returns:
         None if no block has two decoders.
     """
-    kept, blocks, correlations, slopes = [], [], [], []
-    regions = panel.slices if per_domain else [slice(0, len(panel.passages))]
-    for number, (_, members) in enumerate(panel.compressors.groupby(SWAP, sort=True)):
-        index = members.index.to_numpy()
-        if len(index) < 2:
-            continue
-        x, y = (values[:, index] - values[:, index].mean(1, keepdims=True) for values in (predictor, quality))
-        sums = np.zeros((3, len(index), weights.shape[1]))
-        for rows in regions:
-            turned = weights[rows].T
-            total = turned.sum(1)[:, None]
-            for place, (one, two) in enumerate(((x, y), (x, x), (y, y))):
-                product = turned @ (one[rows] * two[rows])
-                sums[place] += (product - (turned @ one[rows]) * (turned @ two[rows]) / total).T
-        cross, x_square, y_square = len(index) * sums[0], sums[1].sum(0), sums[2].sum(0)
-        # The block's own value, shared out among its decoders by what they give to the sum of products.
-        whole = correlation.ratio(sums[0].sum(0), x_square, y_square)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            correlations.append(np.where(np.isfinite(whole), cross / np.sqrt(x_square * y_square), np.nan))
-            slopes.append(np.where(x_square > 1e-15, cross / np.where(x_square > 0, x_square, 1.0), np.nan))
-        kept.append(members[[*SWAP, "decoder"]])
-        blocks += [number] * len(index)
-    if not kept:
+    blocks = [rows.index.to_numpy() for _, rows in panel.compressors.groupby(SWAP, sort=True) if len(rows) > 1]
+    if not blocks:
         return None
-    compressors = pd.concat(kept, ignore_index=True)
-    return Swap(compressors, np.array(blocks), np.concatenate(correlations), np.concatenate(slopes))
+    order = np.concatenate(blocks)
+    sizes = np.array([len(block) for block in blocks])
+    number, starts = np.repeat(np.arange(len(blocks)), sizes), np.cumsum(sizes) - sizes
+    x, y = (_around_block(values[:, order], number, starts, sizes) for values in (predictor, quality))
+    cross, x_square, y_square = (np.zeros((len(order), weights.shape[1])) for _ in range(3))
+    for rows in panel.slices if per_domain else [slice(0, len(panel.passages))]:
+        total = weights[rows].sum(0)
+        one, two = x[rows].T, y[rows].T
+        # All blocks in one product of matrices.
+        mean_x, mean_y = one @ weights[rows], two @ weights[rows]
+        cross += (one * two) @ weights[rows] - mean_x * mean_y / total
+        x_square += (one * one) @ weights[rows] - mean_x**2 / total
+        y_square += (two * two) @ weights[rows] - mean_y**2 / total
+    # The block's own value, shared out among its decoders by what they give to the sum of products.
+    whole, x_whole, y_whole = (np.add.reduceat(values, starts, axis=0) for values in (cross, x_square, y_square))
+    share = cross * sizes[number, None]
+    known = np.isfinite(correlation.ratio(whole, x_whole, y_whole))[number]
+    x_whole, y_whole = x_whole[number], y_whole[number]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlations = np.where(known, share / np.sqrt(x_whole * y_whole), np.nan)
+        slopes = np.where(x_whole > 1e-15, share / np.where(x_whole > 0, x_whole, 1.0), np.nan)
+    return Swap(panel.compressors.loc[order, [*SWAP, "decoder"]], number, correlations, slopes)
+
+
+def _around_block(values: Array, number: Codes, starts: Codes, sizes: Codes) -> Array:
+    """[P, K] less the mean over the decoders of a block."""
+    return values - (np.add.reduceat(values, starts, axis=1) / sizes)[:, number]
