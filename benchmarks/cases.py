@@ -1,0 +1,99 @@
+"""What is timed, against what, and the ratios aimed at."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from benchmarks import decoding, growth, scoring, training
+from benchmarks.harness import Case, Growth
+
+ICAE = "Trainer, ICAE's recipe: one passage at a time, accumulated"
+TRAINER = "Trainer, all passages of a step at once"
+CLM = "Trainer as run_clm.py: 8 rows at a time, accumulated"
+CLM_AT_ONCE = "Trainer, all rows of a step at once"
+PEAK = "peak of matrix products"
+MINICONS, MINICONS_RANKS = "minicons, batches of 32", "minicons with ranks, batches of 32"
+LM_EVAL, LM_EVAL_BATCHED = "lm-eval rolling, one at a time (its default)", "lm-eval rolling, batches of 32"
+GENERATE = "transformers generate, batched, with cache"
+ALONE = "one passage after the other"
+EVERYWHERE = ("study", "slice", "0.6B")
+
+
+def _at(against: str, **wanted: float) -> dict[tuple[str, str], float]:
+    return {(shape, against): ratio for shape, ratio in wanted.items()}
+
+
+def _everywhere(against: str, ratio: float) -> dict[tuple[str, str], float]:
+    return {(shape, against): ratio for shape in EVERYWHERE}
+
+
+CASES: tuple[Case | Growth, ...] = (
+    Case(
+        "compressor training",
+        "passage tokens/s",
+        training.our_compressor,
+        {ICAE: training.icae, TRAINER: training.icae_batched},
+        tolerance=0.02,
+        wanted=_at(ICAE, study=4) | {("slice", ICAE): 2, ("0.6B", ICAE): 2},
+    ),
+    *(
+        Case(
+            f"arithmetic of training, {dtype}",
+            "GFLOP/s",
+            partial(training.arithmetic_of_training, dtype),
+            {PEAK: partial(training.peak_of_products, dtype)},
+            wanted=_at(PEAK, study=wanted),
+        )
+        for dtype, wanted in (("float32", 0.6), ("bfloat16", 0.35))
+    ),
+    Case(
+        "language-model pretraining",
+        "tokens/s",
+        training.our_language_model,
+        {CLM: training.trained_language_model, CLM_AT_ONCE: training.trained_language_model_batched},
+        tolerance=0.02,
+    ),
+    Case(
+        "scoring",
+        "tokens/s",
+        scoring.our_scores,
+        {
+            MINICONS: partial(scoring.minicons, False),
+            LM_EVAL: partial(scoring.lm_eval, 1),
+            LM_EVAL_BATCHED: partial(scoring.lm_eval, scoring.TOGETHER),
+        },
+        tolerance=1e-4,
+        wanted=_everywhere(MINICONS, 5) | _everywhere(LM_EVAL, 3),
+    ),
+    Case(
+        "scoring",
+        "tokens/s",
+        scoring.our_scores,
+        {MINICONS_RANKS: partial(scoring.minicons, True)},
+        shapes=("tiny", "study"),
+        tolerance=1e-4,
+    ),
+    *(
+        Case(
+            f"greedy reconstruction, accuracy {accuracy}",
+            "tokens/s",
+            partial(decoding.our_reconstructions, wrong),
+            {GENERATE: partial(decoding.generate, wrong)},
+            tolerance=0,
+            wanted=_everywhere(GENERATE, wanted),
+        )
+        for accuracy, wrong, wanted in ((">= 0.9", 0.05, 5), (">= 0.6", 0.35, 2), ("low", 1.0, 0.95))
+    ),
+    Case(
+        "cramming",
+        "passages/s",
+        decoding.our_cramming,
+        {ALONE: decoding.cramming_alone},
+        tolerance=0.01,
+        wanted=_everywhere(ALONE, 10),
+    ),
+    Growth("growth of scoring", "passages", growth.scoring),
+    Growth("growth of reconstruction", "passages", growth.reconstruction),
+    Growth("growth of the analysis", "observations", growth.analysis),
+    Growth("growth of the corpus", "characters cut", growth.cutting),
+)
