@@ -44,7 +44,7 @@ def test_each_condition_gives_the_decoder_what_it_says(ratio):
     ids = torch.randint(2, VOCABULARY, (3, 8))
     memory = compressor.compress(ids)
     places, inner = {}, {}
-    for reading in readings(compressor, memory, ids, torch.tensor([1, 2, 0]), undisturbed=torch.tensor([0, 2])):
+    for reading in readings(compressor, memory, ids, torch.tensor([1, 2, 0]), sample=torch.tensor([0, 2])):
         for condition, (read, which) in reading.readers.items():
             places[condition], inner[condition] = read.tolist(), reading.prefixes[which][:, 1:-1]
     assert places == {"real": [0, 1, 2], "shuffled": [0, 1, 2], "zeroed": [0, 2], "truncated": [0, 2]}
@@ -61,7 +61,7 @@ def test_decoding_each_prefix_once_is_decoding_every_condition(readout, passages
     monkeypatch.setattr(Compressor, "embed", lambda self, ids: self.decoder.get_input_embeddings()(ids))
     compressor = _compressor(2, torch.float64, readout)
     ids = torch.randint(2, VOCABULARY, (passages, 8))
-    others, undisturbed = torch.arange(passages).roll(1), torch.arange(0, passages, 2)
+    others, sample = torch.arange(passages).roll(1), torch.arange(0, passages, 2)
     with torch.inference_mode():
         memory = compressor.compress(ids)
         plain = {
@@ -70,7 +70,7 @@ def test_decoding_each_prefix_once_is_decoding_every_condition(readout, passages
             "zeroed": compressor.prefix(torch.zeros_like(memory)),
             "truncated": compressor.framed(compressor.embed(ids[:, :4])),
         }
-        found = list(reconstruct(compressor, ids, others, undisturbed, batch))
+        found = list(reconstruct(compressor, ids, others, sample, batch))
         for condition, places, done in found:
             prefix, texts = plain[condition][places], ids[places]
             written, _ = stepwise(compressor.decoder, prefix, 8)
@@ -82,4 +82,4 @@ def test_decoding_each_prefix_once_is_decoding_every_condition(readout, passages
     assert positions.keys() == plain.keys()
     # No row is decoded for them, but for the one of zeros: prefixes of 6 positions, texts of 7 (the last is not fed).
     assert positions["shuffled"] <= passages * (6 + 7)
-    assert positions["zeroed"] <= len(undisturbed) * 7 + 3 * 6 + 2 * 7
+    assert positions["zeroed"] <= len(sample) * 7 + 3 * 6 + 2 * 7

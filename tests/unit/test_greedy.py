@@ -80,11 +80,12 @@ def test_ids_are_those_of_generate_in_float32(family, attention, share):
     assert torch.equal(stepwise(model, prefix, 24)[0], expected)
 
 
-@pytest.mark.parametrize(("rows", "length"), [(64, 32), (4, 256)])
-def test_large_batches_and_long_texts(rows, length):
+@pytest.mark.parametrize(("rows", "length"), [(64, 32), (64, 1), (65, 2), (4, 256), (1, 255)])
+@pytest.mark.parametrize("share", [0.02, 1.0])
+def test_large_batches_and_long_texts(rows, length, share):
     model, prefix = tiny("llama", dtype=torch.float64), memory(rows, 9, dtype=torch.float64)
     expected = generate(model, prefix, length)
-    assert torch.equal(reconstruct(model, prefix, spoiled(expected, 0.02, 2)).ids, expected)
+    assert torch.equal(reconstruct(model, prefix, spoiled(expected, share, 2)).ids, expected)
 
 
 def test_each_architecture_reads_its_prefix():

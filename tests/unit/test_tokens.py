@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from contextpress.runtime.errors import UserError
 from contextpress.tokens.arrays import load_arrays, share_out, windows
 from contextpress.tokens.cut import cut_passages, ladder
-from contextpress.tokens.passages import PASSAGES, VARIANTS
+from contextpress.tokens.passages import PASSAGES, VARIANTS, sampled
 from contextpress.tokens.spec import MixtureSpec
 from contextpress.tokens.steps import mixture
 from contextpress.tokens.tokenizer import load_tokenizer, ordinary_ids, restate_id, train_tokenizer
@@ -154,3 +154,14 @@ def test_the_random_mixture_is_uniform_over_ordinary_tokens_and_always_the_same(
     assert set(ids) <= set(ordinary)
     expected = rows.size / len(ordinary)
     assert abs(counts - expected).max() < 6 * expected**0.5  # six standard deviations
+
+
+def test_the_sample_is_of_the_undisturbed_passages_those_that_also_come_disturbed():
+    frame = pd.DataFrame(
+        {
+            "passage_id": ["a/1:0", "a/1:32", "b/1:0", "a/1:32/reversed", "b/1:0/reversed", "b/1:0/random_ids"],
+            "variant": ["normal", "normal", "normal", "reversed", "reversed", "random_ids"],
+        }
+    )
+    assert sampled(frame).tolist() == [False, True, True, False, False, False]
+    assert sampled(frame[:3]).tolist() == [True, True, True]

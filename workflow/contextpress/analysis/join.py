@@ -12,10 +12,10 @@ from scipy import stats
 from contextpress.analysis.observations import CONTROLS, OBSERVATIONS
 from contextpress.analysis.spec import MemoryTest, ObservationsSpec
 from contextpress.entropy.scores import GAP, MODEL_FREE, PASSAGE_SCORES
-from contextpress.reconstruction.table import MEASURES, RECONSTRUCTIONS, UNDISTURBED_ONLY
+from contextpress.reconstruction.table import MEASURES, OF_SAMPLE, RECONSTRUCTIONS
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.tables import read_table
-from contextpress.tokens.passages import PASSAGES
+from contextpress.tokens.passages import PASSAGES, sampled
 
 _ENTROPIES = ("nll", "bits_per_byte", "predictive_entropy", "bucket")
 
@@ -39,8 +39,8 @@ def join(
     columns = ["passage_id", "document_id", "domain", "source", "variant", "bytes", "entropy_rate", "token_ids"]
     text = pd.concat([read_table(path, PASSAGES, columns) for path in passages])
     text["tokens"] = text.pop("token_ids").map(len)
+    sample = pd.Index(text.loc[sampled(text), "passage_id"])
     text = _by_passage(text, "passages")
-    undisturbed = text.index[text["variant"] == "normal"]
     free = _by_passage(pd.concat([read_table(path, MODEL_FREE) for path in model_free]), "model-free entropies")
     all_scores = pd.concat([read_table(path, PASSAGE_SCORES) for path in scores])
     by_model = {str(name): _by_passage(rows, f"scores of {name}") for name, rows in all_scores.groupby("model")}
@@ -55,7 +55,7 @@ def join(
         pair = (described.encoder, described.decoder, described.seed)
         if pair not in by_pair:
             raise UserError(f"no gap for encoder {pair[0]} and decoder {pair[1]} of seed {pair[2]}")
-        measured = _measures(path, undisturbed)
+        measured = _measures(path, sample)
         wanted = measured.index
         part = pd.concat([_rows(text, wanted, "passages", path), _rows(free, wanted, "model-free", path)], axis=1)
         for side, model in (("encoder", described.encoder_model), ("decoder", described.decoder_model)):
@@ -112,10 +112,10 @@ def _rows(frame: pd.DataFrame, wanted: pd.Index, what: str, path: Path) -> pd.Da
     return frame.loc[wanted]
 
 
-def _measures(path: Path, undisturbed: pd.Index) -> pd.DataFrame:
+def _measures(path: Path, sample: pd.Index) -> pd.DataFrame:
     """Measures per passage: with real memory under their own name, with a control under ``measure_control``.
 
-    Of a passage that is not ``undisturbed``, the controls zeroed and truncated may be missing.
+    Of a passage outside the ``sample``, the controls zeroed and truncated may be missing.
     """
     rows = read_table(path, RECONSTRUCTIONS, ["passage_id", "condition", *MEASURES])
     if rows.duplicated(["passage_id", "condition"]).any():
@@ -125,7 +125,7 @@ def _measures(path: Path, undisturbed: pd.Index) -> pd.DataFrame:
         part = rows[rows["condition"] == condition].set_index("passage_id")[list(MEASURES)].sort_index()
         parts.append(part if condition == "real" else part.add_suffix(f"_{condition}"))
         every = parts[0].index
-        needed = every.intersection(undisturbed) if condition in UNDISTURBED_ONLY else every
+        needed = every.intersection(sample) if condition in OF_SAMPLE else every
         if part.empty or not part.index.isin(every).all() or not needed.isin(part.index).all():
             raise UserError(f"table {path}: not every passage has the conditions real, {', '.join(CONTROLS)}")
     return pd.concat(parts, axis=1)

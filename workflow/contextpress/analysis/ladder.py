@@ -15,7 +15,7 @@ from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.panel import build_panel
 from contextpress.analysis.published import LADDERS
 from contextpress.reconstruction.table import MEASURES
-from contextpress.tokens.passages import VARIANTS
+from contextpress.tokens.passages import VARIANTS, sampled
 
 THIS_STUDY = "this study"
 TABLE = [
@@ -65,9 +65,4 @@ def ladder(observations: pd.DataFrame, spec: ClaimsSpec) -> pd.DataFrame:
 
 def _same_passages(observations: pd.DataFrame, variant: str) -> pd.DataFrame:
     """Rows of one variant; of undisturbed text those passages that were also disturbed, if any were."""
-    if variant != "normal":
-        return observations[observations["variant"] == variant]
-    disturbed = observations.loc[observations["variant"] != "normal", "passage_id"].unique()
-    sampled = {name.rpartition("/")[0] for name in disturbed}
-    normal = observations["variant"] == "normal"
-    return observations[normal & observations["passage_id"].isin(sampled)] if sampled else observations[normal]
+    return observations[sampled(observations) if variant == "normal" else observations["variant"] == variant]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from contextpress.reconstruction.table import MEASURES, UNDISTURBED_ONLY
+from contextpress.reconstruction.table import MEASURES, OF_SAMPLE
 from contextpress.runtime.tables import required
 
 CONTROLS = ("zeroed", "shuffled", "truncated")
@@ -43,8 +43,8 @@ OBSERVATIONS = pa.schema(
         required("decoder_bucket", pa.int32()),
         *(required(name, pa.float64()) for name in MEASURES),  # with the passage's own memory
         required("information_retained", pa.float64()),  # 1 - nll / decoder_nll
-        *(  # empty on the control ladder: zeroed, truncated
-            pa.field(f"{name}_{control}", pa.float64(), nullable=control in UNDISTURBED_ONLY)
+        *(  # zeroed and truncated: empty outside a sample of the undisturbed passages
+            pa.field(f"{name}_{control}", pa.float64(), nullable=control in OF_SAMPLE)
             for control in CONTROLS
             for name in MEASURES
         ),

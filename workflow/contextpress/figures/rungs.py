@@ -25,7 +25,7 @@ from contextpress.figures.style import (
     short,
     titled,
 )
-from contextpress.tokens.passages import VARIANTS
+from contextpress.tokens.passages import VARIANTS, sampled
 
 SAID = {
     "normal": "normal",
@@ -42,14 +42,12 @@ SAID = {
 
 def draw(observations: pd.DataFrame, spec: MeasureFigure) -> Drawing:
     """Left the ladder of texts, right the controls of memory on normal text; a line per ratio."""
-    normal = block(observations, spec.sample, unused=True)
+    # Every point of both panels holds the same passages: those that were also disturbed.
+    climbed = observations[(observations["variant"] != "normal") | sampled(observations)]
+    normal = block(climbed, spec.sample, unused=True)
     if normal.compressors.empty:
         return nothing(spec.style.page, "there is no normal text")
     ratios = sorted(normal.compressors["ratio"].unique())
-    disturbed = observations[observations["variant"] != "normal"]
-    # Each rung holds the same passages: those that were also disturbed.
-    sampled = {name.rpartition("/")[0] for name in disturbed["passage_id"].unique()}
-    climbed = observations[(observations["variant"] != "normal") | observations["passage_id"].isin(sampled)]
     figure, (axes,) = sheet(spec.style.page, 2.9, 1, 2, share_y=True, ratios=[5, 4])
     left: dict[str, dict[int, Estimate]] = {}
     passages = 0
@@ -80,8 +78,9 @@ def draw(observations: pd.DataFrame, spec: MeasureFigure) -> Drawing:
     caption = (
         f"{short(spec.measure)} by ratio, mean over compressors, also those that ignore their memory. (a) The control "
         f"ladder: the same {counted(passages, 'passage')} as they are, with words shuffled, tokens reversed, token ids "
-        f"raised by one, and random ids. (b) Undisturbed passages with their own memory, with another passage's of the "
-        f"same domain, with zeros, and with the first tokens as text in place of as many memory vectors. "
+        f"raised by one, and random ids. (b) The same passages as they are, with their own memory, with another "
+        f"passage's of the same domain, with zeros, and with the first tokens as text in place of as many memory "
+        f"vectors. "
         f"{counts(normal)}. {intervals(spec.sample)}."
     )
     return Drawing(figure, caption)

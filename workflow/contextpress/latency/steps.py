@@ -21,7 +21,7 @@ from contextpress.runtime.record import write_record
 from contextpress.tokens.tokenizer import load_tokenizer, restate_id
 
 BATCHES = (1, 32)  # passages at a time: one who waits, and many
-REPEATS = 15
+REPEATS = 7
 
 
 def measure(*, spec: LatencySpec, models: list[Path], tokenizer: Path, output: Path, record: Path) -> None:

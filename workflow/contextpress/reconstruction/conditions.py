@@ -29,9 +29,7 @@ class Reading:
     readers: dict[str, tuple[Tensor, Tensor]]
 
 
-def readings(
-    compressor: Compressor, memory: Tensor, ids: Tensor, others: Tensor, undisturbed: Tensor
-) -> Iterator[Reading]:
+def readings(compressor: Compressor, memory: Tensor, ids: Tensor, others: Tensor, sample: Tensor) -> Iterator[Reading]:
     """The distinct prefixes of the four conditions; those that real and shuffled read are the same ones.
 
         real         <bos> z_1 ... z_S  <restate>
@@ -44,17 +42,17 @@ def readings(
         memory: of each passage, [passages, S, features].
         ids: of each passage, [passages, window].
         others: for each passage the place of another one, [passages].
-        undisturbed: places of the passages that zeroed and truncated are read for.
+        sample: places of the passages that zeroed and truncated are read for.
     """
-    every, own = (torch.arange(count, device=ids.device) for count in (len(ids), len(undisturbed)))
+    every, own = (torch.arange(count, device=ids.device) for count in (len(ids), len(sample)))
     yield Reading(compressor.prefix(memory), {"real": (every, every), "shuffled": (every, others)})
-    yield Reading(compressor.prefix(torch.zeros_like(memory[:1])), {"zeroed": (undisturbed, torch.zeros_like(own))})
-    first = compressor.embed(ids[undisturbed, : compressor.slots])
-    yield Reading(compressor.framed(first), {"truncated": (undisturbed, own)})
+    yield Reading(compressor.prefix(torch.zeros_like(memory[:1])), {"zeroed": (sample, torch.zeros_like(own))})
+    first = compressor.embed(ids[sample, : compressor.slots])
+    yield Reading(compressor.framed(first), {"truncated": (sample, own)})
 
 
 def reconstruct(
-    compressor: Compressor, ids: Tensor, others: Tensor, undisturbed: Tensor, batch: int
+    compressor: Compressor, ids: Tensor, others: Tensor, sample: Tensor, batch: int
 ) -> Iterator[tuple[str, Tensor, Reconstruction]]:
     """What the decoder writes and predicts under each condition, each distinct prefix decoded once.
 
@@ -62,7 +60,7 @@ def reconstruct(
         compressor: in eval mode.
         ids: of each passage, [passages, window].
         others: for each passage the place of another one, [passages].
-        undisturbed: places of the passages that zeroed and truncated are read for, at least one.
+        sample: places of the passages that zeroed and truncated are read for, at least one.
         batch: passages decoded side by side.
 
     Yields:
@@ -70,7 +68,7 @@ def reconstruct(
     """
     rows = rows_at_once(ids.device, 1 + compressor.window + compressor.slots)
     memory = torch.cat([compressor.compress(chunk) for chunk in ids.split(rows)])
-    for reading in readings(compressor, memory, ids, others, undisturbed):
+    for reading in readings(compressor, memory, ids, others, sample):
         first, _ = next(iter(reading.readers.values()))
         reference = ids[first[: len(reading.prefixes)]]
         decoded = greedy.reconstruct(compressor.decoder, reading.prefixes, reference, batch=batch)

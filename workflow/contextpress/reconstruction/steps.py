@@ -21,7 +21,7 @@ from contextpress.reconstruction.table import CONDITIONS, CRAMMED, RECONSTRUCTIO
 from contextpress.runtime.device import device_name, prepare
 from contextpress.runtime.record import write_record
 from contextpress.runtime.tables import read_table, write_table
-from contextpress.tokens.passages import PASSAGES
+from contextpress.tokens.passages import PASSAGES, sampled
 from contextpress.tokens.tokenizer import load_tokenizer, restate_id
 
 
@@ -45,10 +45,10 @@ def reconstruct(
     model = load_compressor(compressor, encoder, decoder, tokenizer, device)
     ids = torch.from_numpy(np.stack(frame["token_ids"].tolist())).long().to(device)
     others = other_passages(frame["domain"] + "/" + frame["variant"], frame["document_id"]).to(device)
-    undisturbed = torch.from_numpy(np.flatnonzero(frame["variant"] == "normal")).to(device)
+    sample = torch.from_numpy(np.flatnonzero(sampled(frame))).to(device)
     parts, passes, positions = {}, 0, 0
     with torch.inference_mode():
-        for condition, places, done in under_each_condition(model, ids, others, undisturbed, spec.batch):
+        for condition, places, done in under_each_condition(model, ids, others, sample, spec.batch):
             passes, positions = passes + done.cost.passes, positions + done.cost.positions
             read, made = frame.iloc[places.cpu().numpy()].reset_index(drop=True), done.ids.tolist()
             texts = words.batch_decode(made, clean_up_tokenization_spaces=False)

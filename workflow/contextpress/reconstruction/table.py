@@ -1,7 +1,7 @@
 """Schemas of the reconstruction room's tables.
 
-Reconstructions: one row per passage and memory condition of one compressor; a passage of the control ladder has no rows
-under ``UNDISTURBED_ONLY``. Crammed: one row per passage and number of vectors of one decoder.
+Reconstructions: one row per passage and memory condition of one compressor; a passage outside the sample has no rows
+under ``OF_SAMPLE``. Crammed: one row per passage and number of vectors of one decoder.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from contextpress.runtime.tables import required
 # truncated: no memory; the decoder sees the first 1/ratio of the passage's tokens as text.
 CONDITIONS = ("real", "zeroed", "shuffled", "truncated")
 
-# These two ask what memory is worth, of undisturbed passages only; the other two, what memory holds of any text.
-UNDISTURBED_ONLY = ("zeroed", "truncated")
+# These two are yardsticks, each one mean of many passages; they are read for the undisturbed passages that the control
+# ladder disturbs (`sampled`). The other two decide, passage by passage, what memory holds and whether it is used.
+OF_SAMPLE = ("zeroed", "truncated")
 
 # Teacher-forced, then of the greedy text.
 MEASURES = (

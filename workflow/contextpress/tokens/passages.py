@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pyarrow as pa
 
 from contextpress.runtime.tables import required
@@ -24,3 +25,14 @@ PASSAGES = pa.schema(
         pa.field("entropy_rate", pa.float64()),  # nats per token, known in closed form; empty for natural text
     ]
 )
+
+
+def sampled(passages: pd.DataFrame) -> pd.Series:
+    """Which rows are undisturbed passages that also come disturbed; all undisturbed ones, if none is disturbed.
+
+    Args:
+        passages: rows with ``passage_id`` and ``variant``.
+    """
+    normal = passages["variant"] == "normal"
+    disturbed = {name.rpartition("/")[0] for name in passages.loc[~normal, "passage_id"].unique()}
+    return normal & passages["passage_id"].isin(disturbed) if disturbed else normal
