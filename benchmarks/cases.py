@@ -49,6 +49,7 @@ CASES: tuple[Case | Growth, ...] = (
             "GFLOP/s",
             partial(training.arithmetic_of_training, dtype),
             {PEAK: partial(training.peak_of_products, dtype)},
+            shapes=("tiny", "study", "0.6B"),
             wanted=_at(PEAK, study=wanted),
         )
         for dtype, wanted in (("float32", 0.6), ("bfloat16", 0.35))

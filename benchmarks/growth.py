@@ -40,7 +40,7 @@ def reconstruction(factor: int, shape: Shape, device: torch.device) -> Side:
 def analysis(factor: int, shape: Shape, device: torch.device) -> Side:
     """Of observations: the tests of all claims."""
     study = Study(documents=factor * min(DOCUMENTS, shape.scored), passages=4, seeds=(0, 1))
-    observations, spec = simulate(study), ClaimsSpec(draws=50, min_documents=2)
+    observations, spec = simulate(study), ClaimsSpec(draws=50, also_measures=())
 
     def run() -> float:
         findings(assess(observations, spec), spec)
