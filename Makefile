@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: reproduce test
+.PHONY: reproduce test bench
 .DEFAULT_GOAL := reproduce
 
 reproduce: $(INSTALLED)
@@ -19,6 +19,9 @@ test: $(INSTALLED)
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest --numprocesses 2 --dist loadfile
+
+bench: $(INSTALLED)
+	PYTHONPATH=workflow $(BIN)/python -m benchmarks
 
 $(INSTALLED): envs/requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

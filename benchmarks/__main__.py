@@ -34,9 +34,8 @@ def main() -> int:
     told.add_argument("study", type=Path, help="its folder, such as results/default")
     told.add_argument("--cores", type=int, required=True, help="that the study ran on")
     asked = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for loud in ("contextpress", "httpx", "matplotlib"):
-        logging.getLogger(loud).setLevel(logging.WARNING)
+    log.addHandler(logging.StreamHandler())  # this log alone: libraries talk much
+    log.setLevel(logging.INFO)
     if asked.command == "share":
         try:
             sys.stdout.write(share(asked.study, asked.cores))

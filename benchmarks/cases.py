@@ -7,15 +7,15 @@ from functools import partial
 from benchmarks import decoding, growth, scoring, training
 from benchmarks.harness import Case, Growth
 
-ICAE = "Trainer, ICAE's recipe: one passage at a time, accumulated"
-TRAINER = "Trainer, all passages of a step at once"
-CLM = "Trainer as run_clm.py: 8 rows at a time, accumulated"
-CLM_AT_ONCE = "Trainer, all rows of a step at once"
+ICAE = "Trainer, ICAE's recipe"
+TRAINER = "Trainer, whole batch"
+CLM = "Trainer as run_clm.py"
+CLM_AT_ONCE = "Trainer, whole batch"
 PEAK = "peak of matrix products"
-MINICONS, MINICONS_RANKS = "minicons, batches of 32", "minicons with ranks, batches of 32"
-LM_EVAL, LM_EVAL_BATCHED = "lm-eval rolling, one at a time (its default)", "lm-eval rolling, batches of 32"
-GENERATE = "transformers generate, batched, with cache"
-ALONE = "one passage after the other"
+MINICONS, MINICONS_RANKS = "minicons, batches of 32", "minicons with ranks"
+LM_EVAL, LM_EVAL_BATCHED = "lm-eval rolling, one by one", "lm-eval rolling, batches of 32"
+GENERATE = "generate, batched"
+ALONE = "one by one"
 EVERYWHERE = ("study", "slice", "0.6B")
 
 
@@ -36,12 +36,20 @@ CASES: tuple[Case | Growth, ...] = (
         tolerance=0.02,
         wanted=_at(ICAE, study=4) | {("slice", ICAE): 2, ("0.6B", ICAE): 2},
     ),
+    Case(
+        "compressor training with Muon",
+        "passage tokens/s",
+        training.our_compressor_with_muon,
+        {"the same with AdamW": training.our_compressor},
+        shapes=("tiny", "study"),
+    ),
     *(
         Case(
             f"arithmetic of training, {dtype}",
             "GFLOP/s",
             partial(training.arithmetic_of_training, dtype),
             {PEAK: partial(training.peak_of_products, dtype)},
+            shapes=("tiny", "study", "0.6B"),
             wanted=_at(PEAK, study=wanted),
         )
         for dtype, wanted in (("float32", 0.6), ("bfloat16", 0.35))

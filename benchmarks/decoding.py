@@ -14,15 +14,16 @@ from contextpress.reconstruction.spec import CrammingConfig, ReconstructionSpec
 from contextpress.runtime.device import attention_kernel
 
 EMBEDDING = 20.0  # size of an embedding's entries: next to it what random blocks add is nothing
+TOGETHER = ReconstructionSpec().batch  # passages decoded side by side, ours and theirs
 ALONE = 4  # passages that the baseline of cramming takes in one timed run
 
 
-def our_reconstructions(wrong: float, shape: Shape, device: torch.device) -> Side:
+def our_reconstructions(wrong: float, shape: Shape, device: torch.device, batch: int = TOGETHER) -> Side:
     """The reconstruction room's greedy decoding, which guesses by the passage."""
     model, prefix, passages = _written(shape, device, attention_kernel(device), wrong)
 
     def write() -> Tensor:
-        done = reconstruct(model, prefix, passages, batch=ReconstructionSpec().batch)
+        done = reconstruct(model, prefix, passages, batch=batch)
         accuracies.append(float(done.accuracy.mean()))
         return done.ids
 
@@ -48,7 +49,7 @@ def generate(wrong: float, shape: Shape, device: torch.device) -> Side:
                 use_cache=True,
                 pad_token_id=PAD,
             )
-            for part in prefix.split(ReconstructionSpec().batch)
+            for part in prefix.split(TOGETHER)
         ]
         return torch.cat(parts)
 
@@ -76,7 +77,9 @@ def cramming_alone(shape: Shape, device: torch.device) -> Side:
     return Side(lambda: len(run()), run().double().cpu().numpy())
 
 
-def _written(shape: Shape, device: torch.device, attention: str, wrong: float) -> tuple[LlamaForCausalLM, Tensor, Tensor]:
+def _written(
+    shape: Shape, device: torch.device, attention: str, wrong: float
+) -> tuple[LlamaForCausalLM, Tensor, Tensor]:
     """A model whose greedy text is known, prefixes, and passages that differ from that text in a share of the tokens.
 
     Training a model of 152,000 words to restate takes too long here, and what tokens are wrong is all that time

@@ -21,26 +21,26 @@ from contextpress.corpus.spec import Cut
 from contextpress.tokens.cut import cut_passages
 from contextpress.tokens.tokenizer import train_tokenizer
 
-CHARACTERS = {"tiny": 20_000}  # of text at size one; else
-MOST_CHARACTERS = 400_000
-DOCUMENTS = {"tiny": 6}  # per domain of a study at size one; else
-MOST_DOCUMENTS = 30
+PASSAGES = 64  # at size one; they fill a batch
+CHARACTERS = 200_000  # of text at size one
+DOCUMENTS = 12  # per domain of a study at size one
 
 
 def scoring(factor: int, shape: Shape, device: torch.device) -> Side:
     """Of passages."""
-    return our_scores(replace(shape, scored=factor * shape.scored // 2), device)
+    return our_scores(replace(shape, scored=factor * min(PASSAGES, shape.scored)), device)
 
 
 def reconstruction(factor: int, shape: Shape, device: torch.device) -> Side:
-    """Of passages, a third of whose tokens are wrong; the smallest number fills a batch."""
-    return our_reconstructions(0.3, replace(shape, decoded=factor * shape.decoded), device)
+    """Of passages, a third of whose tokens are wrong."""
+    passages = min(PASSAGES, shape.decoded)
+    return our_reconstructions(0.3, replace(shape, decoded=factor * passages), device, batch=passages)
 
 
 def analysis(factor: int, shape: Shape, device: torch.device) -> Side:
     """Of observations: the tests of all claims."""
-    study = Study(documents=factor * DOCUMENTS.get(shape.name, MOST_DOCUMENTS), passages=4, seeds=(0, 1))
-    observations, spec = simulate(study), ClaimsSpec(draws=400)
+    study = Study(documents=factor * min(DOCUMENTS, shape.scored), passages=4, seeds=(0, 1))
+    observations, spec = simulate(study), ClaimsSpec(draws=50, also_measures=())
 
     def run() -> float:
         findings(assess(observations, spec), spec)
@@ -51,7 +51,7 @@ def analysis(factor: int, shape: Shape, device: torch.device) -> Side:
 
 def cutting(factor: int, shape: Shape, device: torch.device) -> Side:
     """Of text: near-duplicates refused, documents split, tokens cut into passages."""
-    characters = factor * CHARACTERS.get(shape.name, MOST_CHARACTERS)
+    characters = factor * min(CHARACTERS, 4000 * shape.scored)
     found = list(arithmetic.documents(characters, 4000, seed=0))
     tokenizer = train_tokenizer((document.text for document in found[:50]), 300)
 

@@ -213,16 +213,14 @@ def _serve(connection: Connection, builders: dict[str, Build], shape: Shape, mes
         os.dup2(file.fileno(), 2)
     try:
         sides = Here(builders, shape)
-        plain = {
-            name: Side(_nothing, side.answer, side.dtype, side.note) for name, side in sides.facts.items()
-        }
+        plain = {name: Side(_nothing, side.answer, side.dtype, side.note) for name, side in sides.facts.items()}
         connection.send(plain)
         while (name := connection.recv()) is not None:
             connection.send(sides.rate(name))
         connection.send(sides.close())
     except EOFError:  # the parent is gone
         return
-    except Exception:  # noqa: BLE001 - told to the parent
+    except Exception:  # told to the parent
         connection.send(traceback.format_exc())
 
 

@@ -19,7 +19,8 @@ TOGETHER = 32  # passages that a user of the baselines would score in one batch
 
 def our_scores(shape: Shape, device: torch.device) -> Side:
     """The entropy room's scores: nll, predictive entropy and rank of every token."""
-    model, words, texts = language_model(shape, device, attention_kernel(device)).eval(), tokenizer(shape), _texts(shape)
+    model = language_model(shape, device, attention_kernel(device)).eval()
+    words, texts = tokenizer(shape), _texts(shape)
 
     def score() -> np.ndarray:
         ids = torch.tensor(words(texts, add_special_tokens=False)["input_ids"])
@@ -36,10 +37,10 @@ def minicons(ranked: bool, shape: Shape, device: torch.device) -> Side:
     scorer = IncrementalLMScorer(model, device=str(device), tokenizer=tokenizer(shape))
 
     def score() -> np.ndarray:
-        found = []
+        found: list[float] = []
         for batch in _batches(texts, TOGETHER):
-            for row in scorer.token_score(batch, surprisal=True, rank=ranked, bos_token=True):
-                found.append(np.mean([entry[1] for entry in row[1:]]))  # the first is <bos>
+            rows = scorer.token_score(batch, surprisal=True, rank=ranked, bos_token=True)
+            found += [np.mean([entry[1] for entry in row[1:]]) for row in rows]  # the first is <bos>
         return np.array(found)
 
     return _side(score, shape)

@@ -117,8 +117,8 @@ SHAPES = {
             rows=8,
             steps=1,
             checked=2,
-            scored=16,
-            decoded=16,
+            scored=8,
+            decoded=8,
             crammed=16,
             cram_steps=4,
             threads=0,
@@ -164,7 +164,7 @@ def language_model(shape: Shape, device: torch.device, attention: str, seed: int
 
 
 def tokens(shape: Shape, rows: int, length: int, seed: int = 0) -> Tensor:
-    """Ordinary ids [rows, length], few of them frequent, as in text: Zipf's law, so that there is something to learn."""
+    """Ordinary ids [rows, length], by Zipf's law: few are frequent, as in text, so that there is something to learn."""
     generator = torch.Generator().manual_seed(seed)
     ordinary = shape.vocabulary - PAD - 1
     weights = 1 / torch.arange(3.0, ordinary + 3)

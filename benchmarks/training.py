@@ -31,10 +31,16 @@ ALL_OF_THE_WINDOW = Curriculum(quarter=0, half=0)
 
 
 def our_compressor(shape: Shape, device: torch.device) -> Side:
-    """The compressor room's training, with ICAE's read-out."""
-    objective = Autoencoding(_compressor(shape, device, "memory_tokens"), 0.0)
+    """The compressor room's training, with ICAE's read-out, and with AdamW for all weights as the Trainer has it."""
+    objective = _WithoutMuon(Autoencoding(_compressor(shape, device, "memory_tokens"), 0.0))
     answer = _our_curve(objective, objective, tokens(shape, shape.checked * shape.batch, shape.window), shape, device)
-    return Side(_training(objective, shape, shape.window), answer, _dtype(device))
+    return Side(_training(objective, shape), answer, _dtype(device))
+
+
+def our_compressor_with_muon(shape: Shape, device: torch.device) -> Side:
+    """The same with Muon for the matrices, as a study trains."""
+    objective = Autoencoding(_compressor(shape, device, "memory_tokens"), 0.0)
+    return Side(_training(objective, shape), None, _dtype(device))
 
 
 def icae(shape: Shape, device: torch.device) -> Side:
@@ -48,8 +54,8 @@ def icae_batched(shape: Shape, device: torch.device) -> Side:
 
 
 def our_language_model(shape: Shape, device: torch.device) -> Side:
-    """The lm room's pretraining, on rows of running text alone."""
-    model = language_model(shape, device, attention_kernel(device))
+    """The lm room's pretraining on rows of running text alone, with AdamW for all weights as the Trainer has it."""
+    model = _WithoutMuon(language_model(shape, device, attention_kernel(device)))
     answer = _our_curve(
         model,
         lambda rows: next_token_loss(model, plain_rows(rows, 1, BOS)),
@@ -80,7 +86,7 @@ def trained_language_model_batched(shape: Shape, device: torch.device) -> Side:
 def arithmetic_of_training(dtype: str, shape: Shape, device: torch.device) -> Side:
     """The default study's compressor training, in billions of floating-point operations."""
     objective = Autoencoding(_compressor(shape, device, "mean_pool"), 0.0)
-    train_some = _training(objective, shape, shape.window)
+    train_some = _training(objective, shape)
     model, muon = compressor_step(shape) / 1e9, muon_step(learning_matrices(shape)) / 1e9
 
     def run() -> float:
@@ -106,9 +112,9 @@ def peak_of_products(dtype: str, shape: Shape, device: torch.device) -> Side:
 
         return run
 
-    rates = {size: _rate(product(size, 8), device) for size in factors}
+    rates = {size: _rate(product(size, 1), device) for size in factors}
     best = max(rates, key=rates.__getitem__)
-    return Side(product(best, 4), None, dtype, f"peak: products of {best} x {best}")
+    return Side(product(best, 8), None, dtype, f"peak: products of {best} x {best}")
 
 
 class PlainICAE(nn.Module):
@@ -163,12 +169,23 @@ class _Rows(torch.utils.data.Dataset):
         return row | {"labels": self.rows[place]} if self.labelled else row
 
 
-class _Learning(nn.Module):
-    """What learns of a module, without its layers: `fit` finds no matrices for Muon in it, and takes AdamW for all."""
+class _WithoutMuon(nn.Module):
+    """An objective or a model as a bag of weights: `fit` finds no layers in it for Muon, and takes AdamW for all."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.learning = nn.ParameterList(p for p in module.parameters() if p.requires_grad)
+        self.__dict__["module"] = module  # not as a part, whose layers would be found
+
+    def __getattr__(self, name: str) -> object:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(self.__dict__["module"], name)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        loss: Tensor = self.module(rows)
+        return loss
 
 
 def _compressor(shape: Shape, device: torch.device, readout: str) -> Compressor:
@@ -182,8 +199,8 @@ def _compressor_of(encoder: PreTrainedModel, decoder: PreTrainedModel, shape: Sh
     return Compressor(encoder, decoder, architecture, shape.window, BOS, RESTATE).to(encoder.device)
 
 
-def _training(objective: Autoencoding, shape: Shape, length: int) -> Callable[[], float]:
-    rows = tokens(shape, shape.steps * shape.batch, length).numpy()
+def _training(objective: nn.Module, shape: Shape) -> Callable[[], float]:
+    rows = tokens(shape, shape.steps * shape.batch, shape.window).numpy()
     schedule = _schedule(shape.steps, shape.batch)
 
     def run() -> float:
@@ -196,14 +213,14 @@ def _training(objective: Autoencoding, shape: Shape, length: int) -> Callable[[]
 def _our_curve(
     module: nn.Module, loss_of_rows: Callable[[Tensor], Tensor], rows: Tensor, shape: Shape, device: torch.device
 ) -> np.ndarray:
-    """Losses of the checked steps with AdamW for all weights, as the Trainer has it."""
+    """Losses of the checked steps."""
     parts = rows.chunk(shape.checked)
 
     def loss_of(step: int) -> Tensor:
         return loss_of_rows(parts[step].to(device))
 
     schedule = _schedule(shape.checked, len(parts[0]))
-    return np.array(fit("ours", _Learning(module), loss_of, schedule, rows.numel()).loss)
+    return np.array(fit("ours", module, loss_of, schedule, rows.numel()).loss)
 
 
 def _trainer_of_compressors(shape: Shape, device: torch.device, *, at_once: int, checkpointed: bool) -> Side:
