@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: reproduce test
+.PHONY: reproduce test chaos
 .DEFAULT_GOAL := reproduce
 
 reproduce: $(INSTALLED)
@@ -19,6 +19,10 @@ test: $(INSTALLED)
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest --numprocesses 2 --dist loadfile
+
+# The smoke study, killed two hundred times: an hour or more. Writes results/chaos/.
+chaos: $(INSTALLED)
+	$(BIN)/python -m tests.workflow.chaos --kills 200 --output results/chaos
 
 $(INSTALLED): envs/requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
