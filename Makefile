@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: reproduce test bench
+.PHONY: reproduce test bench chaos
 .DEFAULT_GOAL := reproduce
 
 reproduce: $(INSTALLED)
@@ -20,8 +20,13 @@ test: $(INSTALLED)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest --numprocesses 2 --dist loadfile
 
+# Every hot path against the usual way: about a quarter of an hour on an idle machine. Writes benchmarks/results.*.
 bench: $(INSTALLED)
 	PYTHONPATH=workflow $(BIN)/python -m benchmarks
+
+# The smoke study, killed two hundred times: an hour or more. Writes results/chaos/.
+chaos: $(INSTALLED)
+	$(BIN)/python -m tests.workflow.chaos --kills 200 --output results/chaos
 
 $(INSTALLED): envs/requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

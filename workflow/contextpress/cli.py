@@ -11,12 +11,15 @@ import importlib
 import inspect
 import json
 import logging
+import os
+import signal
 import sys
 import typing
 from collections.abc import Callable
 from pathlib import Path
 
 from contextpress.runtime.errors import UserError
+from contextpress.runtime.runs import signed_in
 from contextpress.runtime.spec import Spec
 
 ROOMS = {
@@ -37,8 +40,21 @@ Step = Callable[..., None]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0 done, 2 a mistake of the user, told in one line."""
-    arguments = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    try:
+        with signed_in():
+            _run(sys.argv[1:] if arguments is None else arguments)
+    except UserError as error:
+        sys.stderr.write(f"contextpress: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        # No traceback, and an end by the signal, from which a shell knows that the user wants the rest to end too.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    return 0
+
+
+def _run(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="contextpress", description=(__doc__ or "").splitlines()[0])
     rooms = parser.add_subparsers(dest="room", required=True, metavar="ROOM")
     for room, summary in ROOMS.items():
@@ -50,14 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name, step in steps.items():
         _add_options(choices.add_parser(name, help=_summary(step), description=step.__doc__), step)
     options = vars(parser.parse_args(arguments[1:]))
-    try:
-        step = steps[options.pop("step")]
-        kinds = typing.get_type_hints(step)
-        step(**{name: _value(kinds[name], value) for name, value in options.items()})
-    except UserError as error:
-        sys.stderr.write(f"contextpress: {error}\n")
-        return 2
-    return 0
+    step = steps[options.pop("step")]
+    kinds = typing.get_type_hints(step)
+    step(**{name: _value(kinds[name], value) for name, value in options.items()})
 
 
 def _steps(room: str) -> dict[str, Step]:

@@ -15,10 +15,11 @@ if os.getenv("PYTHONPATH", "").split(os.pathsep)[0] != PACKAGE_ROOT:
 from contextpress.plan import Plan
 from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError
+from contextpress.runtime.runs import Run
 
 
-def checked_plan():
-    """The plan, or an end in one line. A WorkflowError would come with lines and places of Snakemake's own."""
+def checked():
+    """The plan and this run, or an end in one line. A WorkflowError would come with lines of Snakemake's own."""
     try:
         plan = Plan(config)
         # Asked for by the rules' functions as well, where an error is told less plainly.
@@ -27,12 +28,20 @@ def checked_plan():
         for model in plan.models.values():
             if model.config.pretrain:
                 plan.mixture(model.config.pretrain)
+        run = Run(Path(".snakemake")) if workflow.is_main_process else None
     except UserError as error:
         raise SystemExit(f"contextpress: {error}") from None
-    return plan
+    return plan, run
 
 
-PLAN = checked_plan()
+PLAN, RUN = checked()
+
+
+onstart:
+    if RUN:
+        RUN.start()
+
+
 RESULTS = f"results/{PLAN.study.study}"
 LOCK = "envs/requirements.lock"
 ENVIRONMENT = f"{workflow.basedir}/envs/contextpress.yaml"

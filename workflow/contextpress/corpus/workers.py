@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from types import TracebackType
@@ -32,6 +33,18 @@ def worker_count() -> int:
     return os.cpu_count() or 1
 
 
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for tasks for ever."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 class Workers:
     """A pool of processes; with one worker, this process itself."""
 
@@ -39,7 +52,7 @@ class Workers:
         count = worker_count()
         # spawn: a forked copy of a process that runs threads (pyarrow, BLAS) can hang.
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(count, mp_context=context) if count > 1 else None
+        self._pool = ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) if count > 1 else None
         return self
 
     def __exit__(

@@ -89,12 +89,13 @@ class Checkpoint:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Hold back SIGTERM and SIGINT until the step at hand is done."""
+        """Hold back SIGTERM and SIGINT until the step at hand is done; one that is ignored (nohup) stays ignored."""
 
         def note(number: int, _: FrameType | None) -> None:
             self.stopped_by = number
 
-        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+        numbers = [n for n in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(n) != signal.SIG_IGN]
+        before = {number: signal.signal(number, note) for number in numbers}
         try:
             yield
         finally:
