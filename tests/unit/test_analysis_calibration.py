@@ -9,9 +9,7 @@ from scipy import stats
 
 from contextpress.analysis.bootstrap import weights_of
 from contextpress.analysis.calibration import OUTCOMES, TABLE, draw, study_of, summarise
-from contextpress.analysis.decoder_entropy import controls_of, decide_decoder_entropy
-from contextpress.analysis.encoder_entropy import decide_encoder_entropy
-from contextpress.analysis.gap import decide_gap
+from contextpress.analysis.decoder_entropy import controls_of
 from contextpress.analysis.hypotheses import ClaimsSpec, same_rules
 from contextpress.analysis.naive import naive
 from contextpress.analysis.panel import build_panel
@@ -20,7 +18,7 @@ from contextpress.analysis.simulate import PLANTED, Study, simulate
 from contextpress.analysis.spec import KINDS, Calibration, CalibrationChunk
 from contextpress.analysis.swap import decoder_swap
 from contextpress.analysis.truth import at_the_bound, truth
-from contextpress.analysis.verdicts import assess
+from contextpress.analysis.verdicts import assess, decide
 from contextpress.cli import main
 from contextpress.runtime.files import read_json
 from contextpress.runtime.tables import read_table, write_table
@@ -70,10 +68,8 @@ def test_at_the_bound_the_swap_design_sees_nothing():
 def test_deciding_alone_is_the_same_as_the_whole_assessment():
     table = simulate(replace(PLANTED["both"], documents=15, passages=2, seeds=(0, 1, 2), gap_slope=-0.01))
     panel = build_panel(table, RULES, "frozen")
-    weights = weights_of(panel, RULES)
     whole = assess(table, RULES)
-    for name, decide in (("c1", decide_encoder_entropy), ("c2", decide_decoder_entropy), ("c3", decide_gap)):
-        alone = decide(panel, weights, RULES)
+    for name, alone in decide(panel, weights_of(panel, RULES), RULES).items():
         assert alone.effect == whole[name].effect
         assert alone.p_value == whole[name].p_value
         assert alone.judge(lambda p: p, 0.05) == whole[name].judge(lambda p: p, 0.05)

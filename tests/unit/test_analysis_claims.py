@@ -206,6 +206,17 @@ def test_one_row_of_pairs_takes_the_decoders_skill_for_a_gap():
     assert found["verdict"] != "supported"
 
 
+def test_every_domain_counts_the_same_for_the_gap_however_few_its_passages():
+    table = _draw(replace(planted("none"), **SMALL))
+    prose = table["domain"] == "prose"
+    table["token_f1"] -= 0.06 * 6 * table["gap_design"] * prose
+    few = table[~prose | (table["document_id"] < "prose/000003")]
+    found = _find(few)["c3"]
+    slopes = [domain["value"] for domain in found["details"]["domains"].values()]
+    assert found["effect"] == pytest.approx(np.mean(slopes), abs=1e-6)
+    assert found["effect"] == pytest.approx(-0.02, abs=0.01)
+
+
 def test_pairs_that_ignore_their_memory_cannot_hide_a_gap():
     """A gap so wide that memory is never read is left out of the claim, and told beside it."""
     table = _draw(replace(planted("none"), **SMALL))

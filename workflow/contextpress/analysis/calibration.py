@@ -18,16 +18,13 @@ import pyarrow as pa
 from scipy import stats
 
 from contextpress.analysis.bootstrap import weights_of
-from contextpress.analysis.decoder_entropy import decide_decoder_entropy
-from contextpress.analysis.encoder_entropy import decide_encoder_entropy
 from contextpress.analysis.findings import finite
-from contextpress.analysis.gap import decide_gap
 from contextpress.analysis.naive import naive
 from contextpress.analysis.panel import build_panel
 from contextpress.analysis.simulate import PLANTED, Study, simulate
 from contextpress.analysis.spec import ALLOWED, COVERED, KINDS, LEVEL, Calibration, CalibrationChunk
 from contextpress.analysis.truth import at_the_bound, truth
-from contextpress.analysis.verdicts import findings
+from contextpress.analysis.verdicts import decide, findings
 from contextpress.runtime.tables import required
 
 OUTCOMES = pa.schema(
@@ -78,12 +75,7 @@ def draw(chunk: CalibrationChunk) -> pd.DataFrame:
         seeds = np.random.SeedSequence([chunk.seed, KINDS.index(chunk.kind), number]).generate_state(2)
         spec = chunk.claims.model_copy(update={"seed": int(seeds[1])})
         panel = build_panel(simulate(replace(study, seed=int(seeds[0]))), spec, "frozen")
-        weights = weights_of(panel, spec)
-        results = {
-            "c1": decide_encoder_entropy(panel, weights, spec),
-            "c2": decide_decoder_entropy(panel, weights, spec),
-            "c3": decide_gap(panel, weights, spec),
-        }
+        results = decide(panel, weights_of(panel, spec), spec)
         verdicts = {found["claim"]: found["verdict"] for found in findings(results, spec).values()}
         bounds = {"C1": spec.c1.smallest_effect, "C2": spec.c2.smallest_effect, "C3": spec.c3.smallest_effect}
         ours = {result.claim: result.effect for result in results.values()}

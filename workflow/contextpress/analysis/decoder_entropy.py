@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from contextpress.analysis.bootstrap import weights_of
 from contextpress.analysis.findings import (
     Adjust,
     Result,
@@ -37,8 +36,8 @@ from contextpress.analysis.findings import (
 )
 from contextpress.analysis.hypotheses import COUPLED, ClaimsSpec
 from contextpress.analysis.inference import UNKNOWN, Effect, combine, over_pairs
-from contextpress.analysis.panel import COMPRESSOR, Array, Panel, build_panel
-from contextpress.analysis.ranked import Question, Ranked, correlate, rank_correlations, varying
+from contextpress.analysis.panel import COMPRESSOR, Array, Panel
+from contextpress.analysis.ranked import Question, Ranked, varying
 from contextpress.analysis.swap import Swap, decoder_swap
 
 RULE = (
@@ -51,25 +50,36 @@ RULE = (
 EFFECT = "partial Spearman correlation of {predictor} with {measure} given {controls} and domain, mean over compressors"
 
 
-def assess_decoder_entropy(observations: pd.DataFrame, spec: ClaimsSpec) -> Result:
-    """Test C2 on the observations, with everything that is reported beside the test; see RULE for the verdict."""
+PRIMARY, GIVEN_ENCODER = "primary", "given_encoder"
+
+
+def decoder_questions(panel: Panel, spec: ClaimsSpec) -> dict[str, Question]:
+    """What the assessment of C2 correlates, by name: PRIMARY, GIVEN_ENCODER, other measures."""
+    hypothesis, controls = spec.c2, controls_of(panel, spec)
+    predictor, quality = panel.values(hypothesis.predictor), panel.quality(hypothesis.measure)
+    asked = {
+        PRIMARY: Question(predictor, quality, controls, pooled=True),
+        GIVEN_ENCODER: Question(predictor, quality, [panel.values("encoder_nll")]),
+    }
+    others = [name for name in spec.also_measures if name not in (hypothesis.measure, *COUPLED)]
+    return asked | {name: Question(predictor, panel.quality(name), controls) for name in others}
+
+
+def assess_decoder_entropy(panel: Panel, weights: Array, answers: dict[str, Ranked], spec: ClaimsSpec) -> Result:
+    """Test C2, with everything that is reported beside the test; see RULE for the verdict.
+
+    Args:
+        panel: what the claim is tested on.
+        weights: [P, 1 + B].
+        answers: to ``decoder_questions``; nothing where the panel is empty.
+        spec: the family.
+    """
     hypothesis = spec.c2
-    panel = build_panel(observations, spec, hypothesis.decoder_training)
     if panel.compressors.empty:
         table = pd.DataFrame(columns=TABLE)
         return replace(_result(panel, None, None, spec), details={"sample": sample(panel)}, tables={"c2": table})
-    weights = weights_of(panel, spec)
     predictor, quality = panel.values(hypothesis.predictor), panel.quality(hypothesis.measure)
-    controls = controls_of(panel, spec)
-    others = {
-        name: Question(predictor, panel.quality(name), controls)
-        for name in spec.also_measures
-        if name not in (hypothesis.measure, *COUPLED)
-    }
-    primary = Question(predictor, quality, controls, pooled=True)
-    given_encoder = Question(predictor, quality, [panel.values("encoder_nll")])
-    ranked, collinear, *found = correlate(panel, weights, [primary, given_encoder, *others.values()])
-    adjusted = ranked.partial if controls else ranked.within
+    ranked, adjusted = answers[PRIMARY], _adjusted(answers[PRIMARY])
     swapped = decoder_swap(panel, weights, predictor, quality, per_domain=True)
     overall = decoder_swap(panel, weights, predictor, quality, per_domain=False)
     result = _result(panel, adjusted, swapped, spec)
@@ -78,13 +88,14 @@ def assess_decoder_entropy(observations: pd.DataFrame, spec: ClaimsSpec) -> Resu
         "marginal": over_runs(panel, ranked.within).report(),
         "marginal_pooled": over_runs(panel, ranked.pooled).report(),
         "generalised_over_pairs": over_pairs(adjusted, panel.compressors).report(),
-        "collinearity": _collinearity(panel, collinear),
+        "collinearity": _collinearity(panel, answers[GIVEN_ENCODER]),
         "seeds": by_seed(panel, adjusted),
         "between_compressors": spread(adjusted[:, 0]),
         "error": result.effect.sources(),
         "other_measures": {
-            name: over_runs(panel, other.partial if controls else other.within).report()
-            for name, other in zip(others, found, strict=True)
+            name: over_runs(panel, _adjusted(answer)).report()
+            for name, answer in answers.items()
+            if name not in (PRIMARY, GIVEN_ENCODER)
         },
         "bounds": [-hypothesis.smallest_effect, hypothesis.smallest_effect],
         "ci90": list(result.effect.interval(0.9)),
@@ -108,13 +119,21 @@ def assess_decoder_entropy(observations: pd.DataFrame, spec: ClaimsSpec) -> Resu
     return replace(result, details=details, tables={"c2": table})
 
 
-def decide_decoder_entropy(panel: Panel, weights: Array, spec: ClaimsSpec) -> Result:
-    """The test of C2 alone: effect, p-value and verdict."""
-    predictor, quality = panel.values(spec.c2.predictor), panel.quality(spec.c2.measure)
-    controls = controls_of(panel, spec)
-    ranked = rank_correlations(panel, weights, predictor, quality, controls)
-    swapped = decoder_swap(panel, weights, predictor, quality, per_domain=True)
-    return _result(panel, ranked.partial if controls else ranked.within, swapped, spec)
+def decide_decoder_entropy(panel: Panel, weights: Array, ranked: Ranked, spec: ClaimsSpec) -> Result:
+    """The test of C2 alone, from the answer to ``decoder_question``: effect, p-value and verdict."""
+    question = decoder_question(panel, spec)
+    swapped = decoder_swap(panel, weights, question.predictor, question.quality, per_domain=True)
+    return _result(panel, _adjusted(ranked), swapped, spec)
+
+
+def decoder_question(panel: Panel, spec: ClaimsSpec) -> Question:
+    """What the test of C2 alone correlates."""
+    return Question(panel.values(spec.c2.predictor), panel.quality(spec.c2.measure), controls_of(panel, spec))
+
+
+def _adjusted(ranked: Ranked) -> Array:
+    """[C, 1 + B] given the controls, if any vary."""
+    return ranked.partial if len(ranked.partial) else ranked.within
 
 
 def _result(panel: Panel, adjusted: Array | None, swapped: Swap | None, spec: ClaimsSpec) -> Result:

@@ -32,7 +32,7 @@ from contextpress.analysis.findings import (
 from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.inference import UNKNOWN, Effect, over_pairs
 from contextpress.analysis.panel import Array, Panel, build_panel
-from contextpress.analysis.ranked import Question, correlate, rank_correlations, varying
+from contextpress.analysis.ranked import Question, Ranked, rank_correlations, varying
 from contextpress.analysis.slopes import within_domain
 from contextpress.reconstruction.table import MEASURES
 
@@ -46,33 +46,51 @@ RULE = (
 EFFECT = "Spearman correlation of {predictor} with {measure}, within domain, mean over compressors"
 
 
-def assess_encoder_entropy(observations: pd.DataFrame, spec: ClaimsSpec) -> Result:
-    """Test C1 on the observations, with everything that is reported beside the test; see RULE for the verdict."""
+PRIMARY, SHUFFLED = "primary", "shuffled"
+
+
+def encoder_questions(panel: Panel, spec: ClaimsSpec) -> dict[str, Question]:
+    """What the assessment of C1 correlates, by name: PRIMARY, other measures, SHUFFLED."""
     hypothesis = spec.c1
-    panel = build_panel(observations, spec, hypothesis.decoder_training)
-    if panel.compressors.empty:
-        table = pd.DataFrame(columns=TABLE)
-        return replace(_result(panel, None, spec), details={"sample": sample(panel)}, tables={"c1": table})
-    weights = weights_of(panel, spec)
     predictor, quality = panel.values(hypothesis.predictor), panel.quality(hypothesis.measure)
     controls = varying(panel, [panel.values("decoder_nll")])
-    primary = Question(predictor, quality, controls, pooled=True, domains=True)
-    others: dict[str, Question] = {
+    asked = {PRIMARY: Question(predictor, quality, controls, pooled=True, domains=True)}
+    asked |= {
         name: Question(predictor, panel.quality(name)) for name in spec.also_measures if name != hypothesis.measure
     }
     # What entropy says about quality when the memory holds another passage: text that any decoder guesses well.
     if hypothesis.measure in MEASURES:
-        others["shuffled"] = Question(predictor, panel.quality(f"{hypothesis.measure}_shuffled"))
-    ranked, *found = correlate(panel, weights, [primary, *others.values()])
-    beside = {name: over_runs(panel, other.within).report() for name, other in zip(others, found, strict=True)}
-    shuffled = beside.pop("shuffled", None)
+        asked[SHUFFLED] = Question(predictor, panel.quality(f"{hypothesis.measure}_shuffled"))
+    return asked
+
+
+def assess_encoder_entropy(
+    observations: pd.DataFrame, panel: Panel, weights: Array, answers: dict[str, Ranked], spec: ClaimsSpec
+) -> Result:
+    """Test C1, with everything that is reported beside the test; see RULE for the verdict.
+
+    Args:
+        observations: all of them.
+        panel: those that the claim is tested on.
+        weights: [P, 1 + B].
+        answers: to ``encoder_questions``; nothing where the panel is empty.
+        spec: the family.
+    """
+    hypothesis = spec.c1
+    if panel.compressors.empty:
+        table = pd.DataFrame(columns=TABLE)
+        return replace(_result(panel, None, spec), details={"sample": sample(panel)}, tables={"c1": table})
+    predictor, quality = panel.values(hypothesis.predictor), panel.quality(hypothesis.measure)
+    ranked = answers[PRIMARY]
+    beside = {name: over_runs(panel, answer.within).report() for name, answer in answers.items() if name != PRIMARY}
+    shuffled = beside.pop(SHUFFLED, None)
     slopes = within_domain(panel, weights, predictor, quality)
     result = _result(panel, ranked.within, spec)
     details: dict[str, Any] = {
         "sample": sample(panel),
         "pooled": over_runs(panel, ranked.pooled).report(),
         "generalised_over_pairs": over_pairs(ranked.within, panel.compressors).report(),
-        "given_decoder_entropy": over_runs(panel, ranked.partial).report() if controls else None,
+        "given_decoder_entropy": over_runs(panel, ranked.partial).report() if len(ranked.partial) else None,
         "standardised_slope": over_runs(panel, slopes.standardised[-1]).report(),
         "standardised_slope_pooled": over_runs(panel, slopes.pooled).report(),
         "slope": over_runs(panel, slopes.raw[-1]).report(),
@@ -90,10 +108,14 @@ def assess_encoder_entropy(observations: pd.DataFrame, spec: ClaimsSpec) -> Resu
     return replace(result, details=details, tables={"c1": claim_table(panel, ranked, slopes, result.effect)})
 
 
-def decide_encoder_entropy(panel: Panel, weights: Array, spec: ClaimsSpec) -> Result:
-    """The test of C1 alone: effect, p-value and verdict."""
-    quality = panel.quality(spec.c1.measure)
-    return _result(panel, rank_correlations(panel, weights, panel.values(spec.c1.predictor), quality).within, spec)
+def decide_encoder_entropy(panel: Panel, ranked: Ranked, spec: ClaimsSpec) -> Result:
+    """The test of C1 alone, from the answer to ``encoder_question``: effect, p-value and verdict."""
+    return _result(panel, ranked.within, spec)
+
+
+def encoder_question(panel: Panel, spec: ClaimsSpec) -> Question:
+    """What the test of C1 alone correlates."""
+    return Question(panel.values(spec.c1.predictor), panel.quality(spec.c1.measure))
 
 
 def _result(panel: Panel, within: Array | None, spec: ClaimsSpec) -> Result:

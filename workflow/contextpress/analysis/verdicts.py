@@ -6,20 +6,59 @@ from typing import Any
 
 import pandas as pd
 
-from contextpress.analysis.decoder_entropy import assess_decoder_entropy
-from contextpress.analysis.encoder_entropy import assess_encoder_entropy
+from contextpress.analysis.bootstrap import weights_of
+from contextpress.analysis.decoder_entropy import (
+    assess_decoder_entropy,
+    decide_decoder_entropy,
+    decoder_question,
+    decoder_questions,
+)
+from contextpress.analysis.encoder_entropy import (
+    assess_encoder_entropy,
+    decide_encoder_entropy,
+    encoder_question,
+    encoder_questions,
+)
 from contextpress.analysis.findings import Result, finite
-from contextpress.analysis.gap import assess_gap
+from contextpress.analysis.gap import assess_gap, decide_gap
 from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.multiplicity import adjusted
+from contextpress.analysis.panel import Array, Panel, build_panel
+from contextpress.analysis.ranked import correlate
 
 
 def assess(observations: pd.DataFrame, spec: ClaimsSpec) -> dict[str, Result]:
     """Test every claim of the family: results by c1, c2, c3."""
+    one, two = (build_panel(observations, spec, claim.decoder_training) for claim in (spec.c1, spec.c2))
+    # As a rule the same compressors: then what both claims rank is ranked once.
+    if one.compressors.equals(two.compressors):
+        two = one
+    weights = {id(panel): weights_of(panel, spec) for panel in (one, two)}
+    of_encoder = {} if one.compressors.empty else encoder_questions(one, spec)
+    of_decoder = {} if two.compressors.empty else decoder_questions(two, spec)
+    asked = [*of_encoder.values(), *of_decoder.values()]
+    if two is one:
+        answers = correlate(one, weights[id(one)], asked)
+    else:
+        parts = ((one, of_encoder), (two, of_decoder))
+        answers = [found for panel, part in parts for found in correlate(panel, weights[id(panel)], [*part.values()])]
+    first, second = answers[: len(of_encoder)], answers[len(of_encoder) :]
     return {
-        "c1": assess_encoder_entropy(observations, spec),
-        "c2": assess_decoder_entropy(observations, spec),
+        "c1": assess_encoder_entropy(
+            observations, one, weights[id(one)], dict(zip(of_encoder, first, strict=True)), spec
+        ),
+        "c2": assess_decoder_entropy(two, weights[id(two)], dict(zip(of_decoder, second, strict=True)), spec),
         "c3": assess_gap(observations, spec),
+    }
+
+
+def decide(panel: Panel, weights: Array, spec: ClaimsSpec) -> dict[str, Result]:
+    """The tests alone, all on one panel: what ``assess`` finds, without what is reported beside it."""
+    one, two = correlate(panel, weights, [encoder_question(panel, spec), decoder_question(panel, spec)])
+    return {
+        "c1": decide_encoder_entropy(panel, one, spec),
+        "c2": decide_decoder_entropy(panel, weights, two, spec),
+        "c3": decide_gap(panel, weights, spec),
     }
 
 
