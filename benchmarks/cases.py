@@ -15,6 +15,7 @@ PEAK = "peak of matrix products"
 MINICONS, MINICONS_RANKS = "minicons, batches of 32", "minicons with ranks"
 LM_EVAL, LM_EVAL_BATCHED = "lm-eval rolling, one by one", "lm-eval rolling, batches of 32"
 GENERATE = "generate, batched"
+GENERATE_SCORED = "generate, batched, and scores"
 ALONE = "one by one"
 EVERYWHERE = ("study", "slice", "0.6B")
 
@@ -86,9 +87,12 @@ CASES: tuple[Case | Growth, ...] = (
             f"greedy reconstruction, accuracy {accuracy}",
             "tokens/s",
             partial(decoding.our_reconstructions, wrong),
-            {GENERATE: partial(decoding.generate, wrong)},
+            {
+                GENERATE: partial(decoding.generate, wrong, False),
+                GENERATE_SCORED: partial(decoding.generate, wrong, True),
+            },
             tolerance=0,
-            wanted=_everywhere(GENERATE, wanted),
+            wanted=_everywhere(GENERATE, wanted) | _everywhere(GENERATE_SCORED, wanted),
         )
         for accuracy, wrong, wanted in ((">= 0.9", 0.05, 5), (">= 0.6", 0.35, 2), ("low", 1.0, 0.95))
     ),

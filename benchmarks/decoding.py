@@ -10,6 +10,7 @@ from benchmarks.harness import Side
 from benchmarks.shapes import BOS, PAD, RESTATE, Shape, language_model, tokens
 from contextpress.reconstruction.cramming import Crammed, Decoder, cram
 from contextpress.reconstruction.greedy import reconstruct
+from contextpress.reconstruction.metrics import teacher_forced
 from contextpress.reconstruction.spec import CrammingConfig, ReconstructionSpec
 from contextpress.runtime.device import attention_kernel
 
@@ -34,8 +35,11 @@ def our_reconstructions(wrong: float, shape: Shape, device: torch.device, batch:
     return Side(lambda: write().numel(), answer.cpu().numpy(), note=note)
 
 
-def generate(wrong: float, shape: Shape, device: torch.device) -> Side:
-    """transformers' generate: a batch, a cache of keys and values, one token per pass."""
+def generate(wrong: float, scored: bool, shape: Shape, device: torch.device) -> Side:
+    """transformers' generate: a batch, a cache of keys and values, one token per pass.
+
+    ``scored``: and the teacher-forced pass that gives nll and accuracy, which ours gives too.
+    """
     model, prefix, passages = _written(shape, device, "sdpa", wrong)
     length = passages.shape[1]
 
@@ -51,9 +55,14 @@ def generate(wrong: float, shape: Shape, device: torch.device) -> Side:
             )
             for part in prefix.split(TOGETHER)
         ]
+        if scored:
+            for part, text in zip(prefix.split(TOGETHER), passages.split(TOGETHER), strict=True):
+                read = torch.cat([part, model.get_input_embeddings()(text[:, :-1])], dim=1)
+                teacher_forced(model(inputs_embeds=read, logits_to_keep=length).logits, text)
         return torch.cat(parts)
 
-    return Side(lambda: write().numel(), write().cpu().numpy())
+    with torch.no_grad():
+        return Side(torch.no_grad()(lambda: write().numel()), write().cpu().numpy())
 
 
 def our_cramming(shape: Shape, device: torch.device) -> Side:
