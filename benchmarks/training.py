@@ -27,7 +27,7 @@ from contextpress.runtime.fit import fit, rate_at
 from contextpress.runtime.schedule import Schedule
 
 RATE = 4e-3  # the default study's
-ALL_OF_THE_WINDOW = Curriculum(quarter=0, half=0)
+ALL_OF_THE_WINDOW = Curriculum(quarter=0, half=0, small_groups=0)
 
 
 def our_compressor(shape: Shape, device: torch.device) -> Side:
@@ -129,6 +129,7 @@ class PlainICAE(nn.Module):
     ) -> None:
         super().__init__()
         self.readout, self.connector, self.restate = compressor.readout, compressor.connector, compressor.restate
+        self.group = compressor.ratio
         self.encoder, self.decoder = encoder, decoder.requires_grad_(requires_grad=False)
         if checkpointed:
             self.decoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -137,14 +138,14 @@ class PlainICAE(nn.Module):
         """Loss and logits of passages [batch, window]."""
         start = input_ids.new_full((len(input_ids), 1), BOS)
         embedded = self.encoder.get_input_embeddings()(torch.cat([start, input_ids], dim=1))
-        read, positions = self.readout.inputs(embedded)
+        read, positions = self.readout.inputs(embedded, self.group)
         encoded = self.encoder(
             inputs_embeds=read,
             position_ids=positions.unsqueeze(0),
             attention_mask=input_ids.new_ones(read.shape[:2]),
             output_hidden_states=True,
         )
-        memory = self.connector(self.readout.select(encoded.hidden_states[-1]))
+        memory = self.connector(self.readout.select(encoded.hidden_states[-1], self.group))
         table = self.decoder.get_input_embeddings()
         mark = self.restate.expand(len(input_ids), 1, -1)
         prompt = torch.cat([table(start), memory, mark, table(input_ids)], dim=1)
@@ -183,8 +184,8 @@ class _WithoutMuon(nn.Module):
         except AttributeError:
             return getattr(self.__dict__["module"], name)
 
-    def forward(self, rows: Tensor) -> Tensor:
-        loss: Tensor = self.module(rows)
+    def forward(self, *inputs: Tensor | int) -> Tensor:
+        loss: Tensor = self.module(*inputs)
         return loss
 
 

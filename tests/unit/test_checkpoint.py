@@ -204,7 +204,13 @@ with work_in(out / "work", "same") as checkpoint:
 
 def start(folder: Path) -> subprocess.Popen:
     environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent), SECONDS_VARIABLE: "3600"}
-    return subprocess.Popen([sys.executable, "-c", TRAINER, folder], env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", TRAINER, folder],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )
 
 
 def steps_of(folder: Path) -> list[int]:
