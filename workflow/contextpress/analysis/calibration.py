@@ -5,6 +5,10 @@ a level of 5 %, and if its 95 % interval covers a planted effect in at least 93 
 the verdicts stand on: no effect, for C1 and C3 (kind ``none``); a partial correlation as large as the bound, for C2,
 whose verdict stands on equivalence (kind ``bound``); and no effect again for a verdict against C2. The naive analysis
 of the same studies is reported in the same table.
+
+C2's support needs two tests, of the partial correlation and of the swap design, and only the first one's null
+hypothesis is true in kind ``bound``. Such a test reaches its level where the second is sure to reject, and stays below
+it elsewhere (Berger 1982, Technometrics 24). Of 2,000 studies the partial correlation alone rejected 4.3 %, both 3.9 %.
 """
 
 from __future__ import annotations
