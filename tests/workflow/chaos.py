@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -53,16 +53,18 @@ def differing(tree: Path, reference: Path) -> list[str]:
 
 
 def killed_run(
-    tree: Path, whom: str, number: signal.Signals, wait: float, since: str = "first job"
+    tree: Path, whom: str, number: signal.Signals, wait: float, since: str = "first job", targets: Sequence[str] = ()
 ) -> dict[str, object] | None:
-    """Start the study and kill ``whom`` after some seconds since its start or its first job; wait for Snakemake's end.
+    """Start the study and kill ``whom`` some seconds after its start, its first job, or the first sight of a file.
+
+    Waits until Snakemake has ended.
 
     Returns:
         What was killed, what had gone on from a checkpoint, and how many jobs were finished; None if the study ended
         before.
     """
     started = time.time()
-    command = [sys.executable, "-m", "snakemake", "--configfile", SMOKE, "--cores", str(CORES)]
+    command = [sys.executable, "-m", "snakemake", *targets, "--configfile", SMOKE, "--cores", str(CORES)]
     with (tree / "snakemake.log").open("w") as printed:
         run = subprocess.Popen(
             command,
@@ -75,7 +77,7 @@ def killed_run(
             # A shell's background job ignores ^C, and so would all that it starts.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-        told = _kill(run, whom, number, wait, since)
+        told = _kill(run, whom, number, wait, tree / since)
         run.wait(600)
     printed_text = (tree / "snakemake.log").read_text()
     if told is None:
@@ -88,12 +90,12 @@ def killed_run(
     return killed | {"resumed": resumed, "finished": finished}
 
 
-def _kill(run: subprocess.Popen, whom: str, number: signal.Signals, wait: float, since: str) -> str | None:
+def _kill(run: subprocess.Popen, whom: str, number: signal.Signals, wait: float, since: Path) -> str | None:
     """Kill once the time has come and there is somebody to kill; which steps ran then."""
-    begun = time.monotonic() if since == "start" else None
+    begun = time.monotonic() if since.name == "start" else None
     while run.poll() is None:
         jobs = list(_jobs(run.pid))
-        if begun is None and jobs:
+        if begun is None and (jobs if since.name == "first job" else since.exists()):
             begun = time.monotonic()
         if begun is not None and time.monotonic() >= begun + wait and (jobs or whom != "job"):
             steps = " + ".join(_step(job) for job in jobs[: 1 if whom == "job" else None])

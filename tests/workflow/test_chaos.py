@@ -11,16 +11,23 @@ from tests.workflow.chaos import KILLS, RESULTS, differing, killed_run, strays
 
 pytestmark = pytest.mark.workflow
 
-# A part of the study: one language model and what of the rest shows that it came out the same.
-LOST = ("lm/D6-s1", "compressors/D1-D6-mean_pool-r4-s0")
+# A part of the study, from a training to a verdict; `make chaos` has all of it.
+COMPRESSOR = "D1-D6-mean_pool-r4-s0"
+LOST = [f"reconstructions/{COMPRESSOR}.parquet", "tables/observations.parquet", "findings/c1.json"]
 
 
 def test_a_study_that_is_killed_ends_with_the_same_bytes(finished, tree):
+    shutil.rmtree(tree / RESULTS / "compressors" / COMPRESSOR)
     for name in LOST:
-        shutil.rmtree(tree / RESULTS / name)
+        (tree / RESULTS / name).unlink()
+    targets = [str(RESULTS / name) for name in LOST]
+    checkpoint = RESULTS / "work/compressors" / COMPRESSOR / "checkpoint.safetensors"
+    assert killed_run(tree, *KILLS[0], wait=0, since=str(checkpoint), targets=targets)
     chance = random.Random(0)
-    for whom, number in KILLS:
-        assert killed_run(tree, whom, number, chance.uniform(3, 8))
-    assert killed_run(tree, *KILLS[0], wait=float("inf")) is None
+    for whom, number in KILLS[1:]:
+        assert killed_run(tree, whom, number, chance.uniform(0, 3), targets=targets)
+    assert killed_run(tree, *KILLS[0], wait=float("inf"), targets=targets) is None
+    assert "going on after step" in (tree / RESULTS / "logs/compressors" / f"{COMPRESSOR}.log").read_text()
+    assert not (tree / checkpoint).exists()
     assert differing(tree, finished) == []
     assert strays(tree) == []
