@@ -135,7 +135,9 @@ NULL_KINDS: tuple[Kind, ...] = ("none", "bound")
 class SimulatedStudies(Spec):
     """How large a simulated study is, and how it is analysed. It has 3 domains, 9 pairs, 2 ratios and 3 seeds."""
 
-    documents: Whole = Field(default=30, ge=5, description="Documents per domain of a simulated study.")
+    documents: Whole = Field(
+        default=60, ge=5, description="Documents per domain of a simulated study. The default study has about 110."
+    )
     passages: Whole = Field(default=2, ge=1, description="Passages per document.")
     draws: Whole = Field(
         default=200, ge=50, le=100_000, description="Bootstrap draws of documents; a standard error needs few."
