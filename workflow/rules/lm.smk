@@ -13,10 +13,10 @@ rule warmup:
         f"{RESULTS}/logs/lm/warmup-{{shape}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/lm/warmup-{{shape}}.jsonl"
-    # All else waits for it. Rounding depends on the number of threads: on one core the weights differ a little.
-    threads: 2
     conda:
         ENVIRONMENT
+    # All else waits for it. Rounding depends on the number of threads: on one core the weights differ a little.
+    threads: 2
     params:
         spec=lambda wildcards: PLAN.warmup(wildcards.shape).line(),
         tokenizer=folder_of("tokenizer"),

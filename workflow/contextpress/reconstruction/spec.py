@@ -18,7 +18,7 @@ class ReconstructionSpec(Spec):
 class CrammingConfig(Spec):
     """The cramming bound: memory optimised passage by passage against each decoder, without an encoder."""
 
-    passages: Whole = Field(15, gt=0, description="test passages per domain, or as many as there are")
+    passages: Whole = Field(20, gt=0, description="test passages per domain, or as many as there are")
     vectors: Annotated[tuple[Annotated[Whole, Field(gt=0)], ...], AfterValidator(distinct)] = Field(
         (1,), min_length=1, description="memory vectors per passage; each divides tokens.passages.window"
     )
