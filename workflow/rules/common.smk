@@ -40,6 +40,10 @@ PLAN, RUN = checked()
 onstart:
     if RUN:
         RUN.start()
+    # Snakemake limits how many jobs start per second, for the sake of clusters. With a limit, version 9.27 looks at all
+    # jobs that wait a second after every look, and again for every job that ended: that grows to most of a core.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
 
 
 RESULTS = f"results/{PLAN.study.study}"
