@@ -79,7 +79,15 @@ def findings_at_length(study: Path, output: Path) -> str:
     choices = SpecificationSpec(measures=("token_f1",), encoder_entropies=("encoder_nll",), claims=spec, draws=60)
     specification(rows, choices).to_csv(study / "specification.csv", index=False)
     ladder(rows, spec).to_csv(study / "ladder.csv", index=False)
-    options = [part for name in ("grid_effects", "specification", "ladder") for part in (name, f"{name}.csv")]
+    partial = {"encoder": {"partial": {"value": -0.01, "ci95": [-0.1, 0.1]}}}
+    partial["decoder"] = {"partial": {"value": -0.31, "ci95": [-0.4, -0.2]}, "swap": None}
+    bound = {"question": "Which?", "answer": "decoder entropy", "reason": None, "rule": "By rule.", "note": "A note."}
+    bound["vectors"] = {"1": {"correlations": {"tokens_exact": partial | {"decoder_minus_encoder": None}}}}
+    bound["vectors"]["1"]["decoders"] = {"D1": {"tokens_exact": 12.5, "nats_held": 70.5}}
+    bound["efficiency"] = [{"readout": "mean_pool", "ratio": 4, "bound_vectors": 1, "value": 0.2, "ci95": [0.1, 0.3]}]
+    write_json(study / "cramming.csv", bound)
+    names = ("grid_effects", "specification", "ladder", "cramming")
+    options = [part for name in names for part in (name, f"{name}.csv")]
     options = [
         f"--{part.replace('_', '-')}" if index % 2 == 0 else str(study / part) for index, part in enumerate(options)
     ]
@@ -105,6 +113,11 @@ def test_findings_stand_beside_the_papers_numbers_which_are_marked_as_its_own(st
     assert "the paper's F1" in text
     assert "second hand" in text
     assert "ICAE" in text
+    assert "**Decoder entropy**. By rule." in text
+    assert "| tokens exact | −0.01 [−0.1, 0.1] | −0.31 [−0.4, −0.2] | not known | not known |" in text
+    assert "decoder D1: 12.5 tokens reproduced, 70.5 nats held" in text
+    assert "mean pool, ratio 4: 0.2 [0.1, 0.3] of the nats per vector" in text
+    assert "4,866" in text and "arXiv 2502.13063, second hand" in text
 
 
 def test_findings_measure_what_they_say(study):

@@ -262,6 +262,7 @@ rule findings_report:
         grid_effects=rules.claims.output.grid_effects,
         specification=rules.specification_table.output,
         ladder=rules.ladder_table.output,
+        cramming=rules.cramming_bound.output.finding,
     output:
         f"{RESULTS}/findings.md",
     log:
@@ -275,7 +276,8 @@ rule findings_report:
     shell:
         "contextpress report findings --spec {params.spec:q} --observations {input.observations:q}"
         " --findings {input.findings:q} --grid-effects {input.grid_effects:q}"
-        " --specification {input.specification:q} --ladder {input.ladder:q} --output {output:q} &> {log:q}"
+        " --specification {input.specification:q} --ladder {input.ladder:q} --cramming {input.cramming:q}"
+        " --output {output:q} &> {log:q}"
 
 
 # The committed copy is that of the default study; another study's findings stay with its results.

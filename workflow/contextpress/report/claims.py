@@ -34,6 +34,10 @@ NOT_COMPARED = (
     "Formal text: the paper has ArXiv, GitHub and DM Mathematics in a mix it does not state; here it is what the "
     "study's `corpus.formal` names.",
 )
+CRAMMED = (
+    f"Published of this bound: {published.CRAMMED_MODEL} holds {published.CRAMMED_NATS} nats in one vector, whatever "
+    f"the text ({published.CRAMMED_SOURCE}, second hand): there the decoder's cross-entropy sets the limit."
+)
 CARRIES_OVER = (
     "Carries over: the design. Effects within domain, with passages as their own control, on a grid that parts "
     "encoder, decoder and gap, can be asked of models of any size, and the tests can be tried on simulated studies "
@@ -52,13 +56,15 @@ def compose(
     grid: pd.DataFrame,
     specification: pd.DataFrame,
     ladder: pd.DataFrame,
+    cramming: Finding,
 ) -> str:
-    """The text: one section per claim, the ladder, then what agrees, what cannot be compared, what carries over."""
+    """The text: one section per claim, the bound, the ladder, then what agrees, cannot be compared, carries over."""
     by_claim = {finding["claim"]: finding for finding in findings}
     sections = {
         "C1: encoder entropy": _encoder(by_claim["C1"], specification),
         "C2: decoder entropy": _decoder(by_claim["C2"], specification),
         "C3: the gap between the data": _gap(by_claim["C3"], grid, specification, observations),
+        "The cramming bound": _cramming(cramming),
         "The control ladder": _ladder(ladder),
         "Where this study and the paper meet": _meeting(by_claim),
         "What carries over from small models": bullets(CARRIES_OVER),
@@ -169,10 +175,34 @@ def _levels(observations: pd.DataFrame) -> str:
     )
 
 
+def _cramming(finding: Finding) -> str:
+    reason = f": {finding['reason']}" if finding["reason"] else ""
+    parts = [f"*{finding['question']}*\n\n**{finding['answer'].capitalize()}**{reason}. {finding['rule']}"]
+    for vectors, found in finding["vectors"].items():
+        rows = []
+        for measure, sides in found["correlations"].items():
+            encoder, decoder = sides["encoder"], sides["decoder"]
+            told = [encoder["partial"], decoder["partial"], sides["decoder_minus_encoder"], decoder["swap"]]
+            rows.append([measure.replace("_", " "), *map(_said, told)])
+        head = ["of", "encoder entropy", "decoder entropy", "decoder less encoder", "decoder swap"]
+        parts.append(f"Partial Spearman correlations, vectors per passage: {vectors}.\n\n" + table(head, rows))
+        held = [
+            f"decoder {name}: {number(mean['tokens_exact'])} tokens reproduced, {number(mean['nats_held'])} nats held"
+            for name, mean in found["decoders"].items()
+        ]
+        parts.append(bullets(held))
+    shares = [
+        f"{row['readout'].replace('_', ' ')}, ratio {row['ratio']}: {_said(row)} of the nats per vector with "
+        f"{row['bound_vectors']} per passage crammed"
+        for row in finding["efficiency"]
+    ]
+    return "\n\n".join([*parts, "Trained compressors against the bound:", bullets(shares), finding["note"], CRAMMED])
+
+
 def _ladder(ladder: pd.DataFrame) -> str:
     shown = ladder[ladder["measure"].isin(["bleu", "token_f1", "nll"])]
     keys = ["source", "readout", "ratio", "measure"]
-    plain = shown.assign(**{key: shown[key].fillna("").astype(str).str.removesuffix(".0") for key in keys})
+    plain = shown.assign(**{key: shown[key].astype(object).fillna("").astype(str).str.removesuffix(".0") for key in keys})
     variants = list(dict.fromkeys(plain["variant"]))
     rows = []
     for key, part in plain.groupby(keys, sort=False):

@@ -56,6 +56,7 @@ def findings(
     grid_effects: Path,
     specification: Path,
     ladder: Path,
+    cramming: Path,
     output: Path,
 ) -> None:
     """Write each claim at length: what was measured, what the paper reports, and what may be concluded."""
@@ -66,5 +67,6 @@ def findings(
         pd.read_csv(grid_effects, dtype={"ratio": str}),
         pd.read_csv(specification),
         pd.read_csv(ladder),
+        read_json(cramming),
     )
     write_text(output, text)
