@@ -202,7 +202,9 @@ def _cramming(finding: Finding) -> str:
 def _ladder(ladder: pd.DataFrame) -> str:
     shown = ladder[ladder["measure"].isin(["bleu", "token_f1", "nll"])]
     keys = ["source", "readout", "ratio", "measure"]
-    plain = shown.assign(**{key: shown[key].astype(object).fillna("").astype(str).str.removesuffix(".0") for key in keys})
+    plain = shown.assign(
+        **{key: shown[key].astype(object).fillna("").astype(str).str.removesuffix(".0") for key in keys}
+    )
     variants = list(dict.fromkeys(plain["variant"]))
     rows = []
     for key, part in plain.groupby(keys, sort=False):
