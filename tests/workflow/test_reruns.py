@@ -47,7 +47,6 @@ def test_every_expected_file_exists(finished):
         "tables/perplexity.csv",
         "tables/latency.csv",
         "tables/cramming.csv",
-        "findings.md",
         "findings/cramming.json",
     ]
     wanted += [f"findings/c{n}.json" for n in (1, 2, 3)]
