@@ -20,11 +20,11 @@ test: $(INSTALLED)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest --numprocesses 2 --dist loadfile
 
-# Every hot path against the usual way: about a quarter of an hour on an idle machine. Writes benchmarks/results.*.
+# Every hot path against the usual way. Writes benchmarks/results.*.
 bench: $(INSTALLED)
 	PYTHONPATH=workflow $(BIN)/python -m benchmarks
 
-# The smoke study, killed two hundred times: an hour or more. Writes results/chaos/.
+# The smoke study, killed two hundred times. Writes results/chaos/.
 chaos: $(INSTALLED)
 	$(BIN)/python -m tests.workflow.chaos --kills 200 --output results/chaos
 

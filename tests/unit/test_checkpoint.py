@@ -146,9 +146,9 @@ def test_a_checkpoint_is_written_now_and_then(tmp_path, monkeypatch):
 
 
 def test_a_disk_that_cannot_be_written_stops_no_training(tmp_path, caplog):
-    with work_in(tmp_path / "work", "same") as checkpoint:
-        (tmp_path / "work" / "checkpoint.safetensors").mkdir()  # in the way of the file
-        (tmp_path / "work" / "checkpoint.safetensors" / "x").touch()
+    with work_in(tmp_path / "kept", "same") as checkpoint:
+        (tmp_path / "kept" / "checkpoint.safetensors").mkdir()  # in the way of the file
+        (tmp_path / "kept" / "checkpoint.safetensors" / "x").touch()
         assert train("pretrain", checkpoint) == train("pretrain")
         checkpoint.path = tmp_path / "none"
     assert "cannot be written" in caplog.text
@@ -197,7 +197,7 @@ def loss_of(step):
     time.sleep(0 if (out / "hurry").exists() else 0.25)
     (out / "steps").open("a").write(f"{step}\\n")
     return (module(torch.ones(3)) ** 2).sum()
-with work_in(out / "work", "same") as checkpoint:
+with work_in(out / "kept", "same") as checkpoint:
     fit("trial", module, loss_of, Schedule(steps=500, batch=1, learning_rate=0.01), 1, checkpoint)
 """
 
@@ -230,7 +230,7 @@ def test_signals_save_and_are_passed_on_and_a_second_trainer_waits(tmp_path):
     wait_for(tmp_path, 3)
     second = start(tmp_path)
     assert second.stderr is not None
-    assert second.stderr.readline() == f"another process trains in {tmp_path}/work; waiting until it ends\n"
+    assert second.stderr.readline() == f"another process trains in {tmp_path}/kept; waiting until it ends\n"
     first.send_signal(signal.SIGTERM)
     assert first.wait(120) == -signal.SIGTERM
     done = len(steps_of(tmp_path))
@@ -238,13 +238,13 @@ def test_signals_save_and_are_passed_on_and_a_second_trainer_waits(tmp_path):
     second.send_signal(signal.SIGINT)
     printed = second.communicate(timeout=120)[1]
     assert second.returncode == -signal.SIGINT
-    assert f"going on after step {done}, from {tmp_path}/work/checkpoint.safetensors" in printed
+    assert f"going on after step {done}, from {tmp_path}/kept/checkpoint.safetensors" in printed
     assert f"SIGINT: stopped after step {len(steps_of(tmp_path))}; the same command goes on from there" in printed
     assert "Traceback" not in printed
     (tmp_path / "hurry").touch()
     assert start(tmp_path).wait(120) == 0
     assert steps_of(tmp_path) == list(range(500))  # none lost, none twice
-    assert not (tmp_path / "work/checkpoint.safetensors").exists()
+    assert not (tmp_path / "kept/checkpoint.safetensors").exists()
 
 
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ def test_a_study_that_is_killed_ends_with_the_same_bytes(finished, tree):
     for name in LOST:
         (tree / RESULTS / name).unlink()
     targets = [str(RESULTS / name) for name in LOST]
-    checkpoint = RESULTS / "work/compressors" / COMPRESSOR / "checkpoint.safetensors"
+    checkpoint = RESULTS / "checkpoints/compressors" / COMPRESSOR / "checkpoint.safetensors"
     assert killed_run(tree, *KILLS[0], wait=0, since=str(checkpoint), targets=targets)
     chance = random.Random(0)
     for whom, number in KILLS[1:]:

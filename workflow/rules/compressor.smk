@@ -27,9 +27,9 @@ rule compressor:
         encoder=folder_of("encoder"),
         decoder=folder_of("decoder"),
         tokenizer=folder_of("tokenizer"),
-        work=f"{RESULTS}/work/compressors/{{compressor}}",
+        checkpoints=f"{RESULTS}/checkpoints/compressors/{{compressor}}",
         folder=folder_of("weights"),
     shell:
         "contextpress compressor train --spec {params.spec:q} --encoder {params.encoder:q}"
         " --decoder {params.decoder:q} --tokenizer {params.tokenizer:q} --arrays {input.arrays:q}"
-        " --work {params.work:q} --output {params.folder:q} --record {output.record:q} &> {log:q}"
+        " --checkpoints {params.checkpoints:q} --output {params.folder:q} --record {output.record:q} &> {log:q}"

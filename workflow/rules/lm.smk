@@ -20,11 +20,11 @@ rule warmup:
     params:
         spec=lambda wildcards: PLAN.warmup(wildcards.shape).line(),
         tokenizer=folder_of("tokenizer"),
-        work=f"{RESULTS}/work/lm/warmup-{{shape}}",
+        checkpoints=f"{RESULTS}/checkpoints/lm/warmup-{{shape}}",
         folder=folder_of("weights"),
     shell:
         "contextpress lm warmup --spec {params.spec:q} --tokenizer {params.tokenizer:q}"
-        " --work {params.work:q} --output {params.folder:q} --record {output.record:q} &> {log:q}"
+        " --checkpoints {params.checkpoints:q} --output {params.folder:q} --record {output.record:q} &> {log:q}"
 
 
 rule pretrain:
@@ -57,11 +57,11 @@ rule pretrain:
         spec=spec_of(PLAN.pretrain, "model"),
         start=folder_of("start"),
         tokenizer=folder_of("tokenizer"),
-        work=f"{RESULTS}/work/lm/{{model}}",
+        checkpoints=f"{RESULTS}/checkpoints/lm/{{model}}",
         folder=folder_of("weights"),
     shell:
         "contextpress lm train --spec {params.spec:q} --start {params.start:q} --rows {input.rows:q}"
-        " --tokenizer {params.tokenizer:q} --work {params.work:q} --output {params.folder:q} --record {output.record:q} &> {log:q}"
+        " --tokenizer {params.tokenizer:q} --checkpoints {params.checkpoints:q} --output {params.folder:q} --record {output.record:q} &> {log:q}"
 
 
 rule load:

@@ -22,7 +22,7 @@ def train(
     decoder: Path,
     tokenizer: Path,
     arrays: list[Path],
-    work: Path,
+    checkpoints: Path,
     output: Path,
     record: Path,
 ) -> None:
@@ -35,7 +35,7 @@ def train(
         loaded = load_arrays(path)
         passages[domain] = windows(loaded["ids"], loaded["offsets"], spec.window * objective.spans)
     read = [encoder / WEIGHTS, encoder / CONFIG, decoder / WEIGHTS, decoder / CONFIG, tokenizer / TOKENIZER, *arrays]
-    with work_in(work, fingerprint(spec, __name__, read)) as checkpoint:
+    with work_in(checkpoints, fingerprint(spec, __name__, read)) as checkpoint:
         done = train_compressor(
             objective, passages, spec.domains, spec.schedule, spec.curriculum, spec.seed, spec.name, checkpoint
         )

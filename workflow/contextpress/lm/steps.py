@@ -17,21 +17,21 @@ from contextpress.tokens.arrays import load_arrays
 from contextpress.tokens.tokenizer import TOKENIZER, load_tokenizer, ordinary_ids, restate_id
 
 
-def warmup(*, spec: WarmupSpec, tokenizer: Path, work: Path, output: Path, record: Path) -> None:
+def warmup(*, spec: WarmupSpec, tokenizer: Path, checkpoints: Path, output: Path, record: Path) -> None:
     """Teach a new model to restate random ids; the start of all models of this shape."""
     device = prepare(spec.warmup.seed)
     words = load_tokenizer(tokenizer)
     bos, restate = _marks(words.bos_token_id, restate_id(words))
     model = new_model(spec.shape, len(words), bos, device)
     ordinary = torch.tensor(ordinary_ids(words))
-    with work_in(work, fingerprint(spec, __name__, [tokenizer / TOKENIZER])) as checkpoint:
+    with work_in(checkpoints, fingerprint(spec, __name__, [tokenizer / TOKENIZER])) as checkpoint:
         done = warm_up(model, spec.warmup, spec.groups, ordinary, bos, restate, checkpoint)
         save_model(model, output)
         done.keep(spec, device_name(device), output / "history.parquet", record)
 
 
 def train(
-    *, spec: PretrainSpec, start: Path, rows: Path, tokenizer: Path, work: Path, output: Path, record: Path
+    *, spec: PretrainSpec, start: Path, rows: Path, tokenizer: Path, checkpoints: Path, output: Path, record: Path
 ) -> None:
     """Pretrain one model on its mixture."""
     device = prepare(spec.seed)
@@ -41,7 +41,7 @@ def train(
     windows = torch.from_numpy(load_arrays(rows)["rows"].astype("int32"))
     ordinary = torch.tensor(ordinary_ids(words))
     read = [start / WEIGHTS, start / CONFIG, rows, tokenizer / TOKENIZER]
-    with work_in(work, fingerprint(spec, __name__, read)) as checkpoint:
+    with work_in(checkpoints, fingerprint(spec, __name__, read)) as checkpoint:
         done = pretrain(
             model, spec.pretraining, spec.groups, windows, ordinary, bos, restate, spec.seed, spec.name, checkpoint
         )

@@ -1,6 +1,6 @@
 """Where a training stands, kept beside its outputs, so that one that was killed goes on and ends with the same bytes.
 
-A work folder holds one file, replaced as a whole: trained weights, what the optimisers remember, losses and torch's
+A folder holds one file, replaced as a whole: trained weights, what the optimisers remember, losses and torch's
 random state as safetensors, the rest as JSON in its header. The order of the data is not in it: every draw follows
 from a seed and the step (see sampling.py).
 """
