@@ -8,8 +8,8 @@ of the same studies is reported in the same table.
 
 C2's support needs two tests, of the partial correlation and of the swap design, and only the first one's null
 hypothesis is true in kind ``bound``. Such a test reaches its level where the second is sure to reject, and stays below
-it elsewhere (Berger 1982, Technometrics 24). Of
-2,000 studies with 30 documents per domain the partial correlation alone rejected 4.3 %, both 3.9 %.
+it elsewhere (Berger 1982, Technometrics 24). Of 4,000 studies with 60 documents per domain, the partial correlation
+alone rejected 4.6 %, the swap design 98.6 %, both 4.55 %.
 """
 
 from __future__ import annotations

@@ -149,9 +149,12 @@ class Calibration(SimulatedStudies):
     """How often the tests of the claims are tried on simulated studies with known truth (snakemake calibration)."""
 
     null_studies: Whole = Field(
-        default=2000,
+        default=4000,
         ge=2,
-        description="Studies of each kind in which a null hypothesis is true. 2,000 tell a rate of 5 % to within 1 %.",
+        description=(
+            "Studies of each kind in which a null hypothesis is true. A true rate of 5 % then shows as less than 4 or "
+            "more than 6 % in one of 300 tries; with 2,000 studies in one of 28."
+        ),
     )
     planted_studies: Whole = Field(default=1000, ge=2, description="Studies of each kind that plant an effect.")
     chunk: Whole = Field(default=250, ge=1, description="Studies per job.")
