@@ -13,9 +13,11 @@ CLM = "Trainer as run_clm.py"
 CLM_AT_ONCE = "Trainer, whole batch"
 PEAK = "peak of matrix products"
 MINICONS, MINICONS_RANKS = "minicons, batches of 32", "minicons with ranks"
+MINICONS_ALONE, MINICONS_RANKS_ALONE = "minicons, one by one", "minicons with ranks, one by one"
 LM_EVAL, LM_EVAL_BATCHED = "lm-eval rolling, one by one", "lm-eval rolling, batches of 32"
 GENERATE = "generate, batched"
 GENERATE_SCORED = "generate, batched, and scores"
+GENERATE_ALONE = "generate, one by one"
 ALONE = "one by one"
 EVERYWHERE = ("study", "slice", "0.6B")
 
@@ -67,18 +69,22 @@ CASES: tuple[Case | Growth, ...] = (
         "tokens/s",
         scoring.our_scores,
         {
-            MINICONS: partial(scoring.minicons, False),
+            MINICONS: partial(scoring.minicons, scoring.TOGETHER, False),
+            MINICONS_ALONE: partial(scoring.minicons, 1, False),
             LM_EVAL: partial(scoring.lm_eval, 1),
             LM_EVAL_BATCHED: partial(scoring.lm_eval, scoring.TOGETHER),
         },
         tolerance=1e-4,
-        wanted=_everywhere(MINICONS, 5) | _everywhere(LM_EVAL, 3),
+        wanted=_everywhere(MINICONS, 5) | _everywhere(MINICONS_ALONE, 5) | _everywhere(LM_EVAL, 3),
     ),
     Case(
         "scoring",
         "tokens/s",
         scoring.our_scores,
-        {MINICONS_RANKS: partial(scoring.minicons, True)},
+        {
+            MINICONS_RANKS: partial(scoring.minicons, scoring.TOGETHER, True),
+            MINICONS_RANKS_ALONE: partial(scoring.minicons, 1, True),
+        },
         shapes=("tiny", "study"),
         tolerance=1e-4,
     ),
@@ -90,9 +96,12 @@ CASES: tuple[Case | Growth, ...] = (
             {
                 GENERATE: partial(decoding.generate, wrong, False),
                 GENERATE_SCORED: partial(decoding.generate, wrong, True),
+                GENERATE_ALONE: partial(decoding.generate, wrong, False, together=1),
             },
             tolerance=0,
-            wanted=_everywhere(GENERATE, wanted) | _everywhere(GENERATE_SCORED, wanted),
+            wanted=_everywhere(GENERATE, wanted)
+            | _everywhere(GENERATE_SCORED, wanted)
+            | _everywhere(GENERATE_ALONE, wanted),
         )
         for accuracy, wrong, wanted in ((">= 0.9", 0.05, 5), (">= 0.6", 0.35, 2), ("low", 1.0, 0.95))
     ),

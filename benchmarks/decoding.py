@@ -16,7 +16,7 @@ from contextpress.runtime.device import attention_kernel
 
 EMBEDDING = 20.0  # size of an embedding's entries: next to it what random blocks add is nothing
 TOGETHER = ReconstructionSpec().batch  # passages decoded side by side, ours and theirs
-ALONE = 4  # passages that the baseline of cramming takes in one timed run
+ALONE = 4  # passages that a baseline takes in one timed run that does one after the other
 
 
 def our_reconstructions(wrong: float, shape: Shape, device: torch.device, batch: int = TOGETHER) -> Side:
@@ -35,12 +35,15 @@ def our_reconstructions(wrong: float, shape: Shape, device: torch.device, batch:
     return Side(lambda: write().numel(), answer.cpu().numpy(), note=note)
 
 
-def generate(wrong: float, scored: bool, shape: Shape, device: torch.device) -> Side:
+def generate(wrong: float, scored: bool, shape: Shape, device: torch.device, together: int = TOGETHER) -> Side:
     """transformers' generate: a batch, a cache of keys and values, one token per pass.
 
-    ``scored``: and the teacher-forced pass that gives nll and accuracy, which ours gives too.
+    ``scored``: and the teacher-forced pass that gives nll and accuracy, which ours gives too. ``together``: passages
+    in a batch; where it is one, as in ICAE's script of inference, a few passages are enough to time.
     """
     model, prefix, passages = _written(shape, device, "sdpa", wrong)
+    if together == 1:
+        prefix, passages = prefix[:ALONE], passages[:ALONE]
     length = passages.shape[1]
 
     def write() -> Tensor:
@@ -53,10 +56,10 @@ def generate(wrong: float, scored: bool, shape: Shape, device: torch.device) -> 
                 use_cache=True,
                 pad_token_id=PAD,
             )
-            for part in prefix.split(TOGETHER)
+            for part in prefix.split(together)
         ]
         if scored:
-            for part, text in zip(prefix.split(TOGETHER), passages.split(TOGETHER), strict=True):
+            for part, text in zip(prefix.split(together), passages.split(together), strict=True):
                 read = torch.cat([part, model.get_input_embeddings()(text[:, :-1])], dim=1)
                 teacher_forced(model(inputs_embeds=read, logits_to_keep=length).logits, text)
         return torch.cat(parts)
@@ -72,7 +75,7 @@ def our_cramming(shape: Shape, device: torch.device) -> Side:
     def run() -> Crammed:
         return cram(decoder, passages, 1, _cramming(shape, len(passages)))
 
-    told = run().nats[:ALONE].double().cpu().numpy()
+    told = run().nats.double().cpu().numpy()
     return Side(lambda: len(run().nats), told)
 
 

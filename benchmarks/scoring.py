@@ -29,8 +29,8 @@ def our_scores(shape: Shape, device: torch.device) -> Side:
     return _side(score, shape)
 
 
-def minicons(ranked: bool, shape: Shape, device: torch.device) -> Side:
-    """minicons (Misra, arXiv 2203.13112): token_score of batches of texts, with or without ranks."""
+def minicons(together: int, ranked: bool, shape: Shape, device: torch.device) -> Side:
+    """minicons (Misra, arXiv 2203.13112): token_score of so many texts at a time, with or without ranks."""
     from minicons.scorer import IncrementalLMScorer
 
     model, texts = language_model(shape, device, "sdpa").eval(), _texts(shape)
@@ -38,7 +38,7 @@ def minicons(ranked: bool, shape: Shape, device: torch.device) -> Side:
 
     def score() -> np.ndarray:
         found: list[float] = []
-        for batch in _batches(texts, TOGETHER):
+        for batch in _batches(texts, together):
             rows = scorer.token_score(batch, surprisal=True, rank=ranked, bos_token=True)
             found += [np.mean([entry[1] for entry in row[1:]]) for row in rows]  # the first is <bos>
         return np.array(found)
