@@ -39,7 +39,7 @@ def generate(wrong: float, scored: bool, shape: Shape, device: torch.device, tog
     """transformers' generate: a batch, a cache of keys and values, one token per pass.
 
     ``scored``: and the teacher-forced pass that gives nll and accuracy, which ours gives too. ``together``: passages
-    in a batch; where it is one, as in ICAE's script of inference, a few passages are enough to time.
+    in a batch; where it is one, a few passages are enough to time.
     """
     model, prefix, passages = _written(shape, device, "sdpa", wrong)
     if together == 1:

@@ -15,8 +15,8 @@ rule warmup:
         f"{RESULTS}/benchmarks/lm/warmup-{{shape}}.jsonl"
     conda:
         ENVIRONMENT
-    # All else waits for it. Rounding depends on the number of threads: on one core the weights differ a little.
-    threads: 2
+    # All else waits for it. Rounding depends on the number of threads: on fewer cores the weights differ a little.
+    threads: 4
     params:
         spec=lambda wildcards: PLAN.warmup(wildcards.shape).line(),
         tokenizer=folder_of("tokenizer"),
