@@ -40,9 +40,13 @@ PLAN, RUN = checked()
 onstart:
     if RUN:
         RUN.start()
-    # Snakemake limits how many jobs start per second, for the sake of clusters. With a limit, version 9.27 looks at all
-    # jobs that wait a second after every look, and again for every job that ended: that grows to most of a core.
-    if workflow.local_exec:
+    if not workflow.local_exec:
+        if RUN and SHARED_SOURCES:
+            # The config that Snakemake names to its jobs: see the Snakefile.
+            workflow.config_settings.configfiles = [RUN.freeze(PLAN.study.line())]
+    else:
+        # Snakemake limits how many jobs start per second, for the sake of clusters. With a limit, version 9.27 looks at
+        # all jobs that wait a second after every look, and again for every job that ended: that grows to most of a core.
         workflow.scheduler.job_rate_limiter = None
 
 
