@@ -55,6 +55,15 @@ LOCK = "envs/requirements.lock"
 ENVIRONMENT = f"{workflow.basedir}/envs/contextpress.yaml"
 
 
+# What a job with a model in it asks for, where an engine asks back; more when it has failed. Where a study needs more
+# than these guesses: `--set-resources compressor:mem_mb=64000`. No GPU is not the same as 0 of them to every engine.
+WITH_MODEL = {
+    "mem_mb": lambda wildcards, attempt: 4000 * attempt,
+    "runtime": lambda wildcards, attempt: 240 * attempt,
+    **({"gpu": PLAN.study.gpus} if PLAN.study.gpus else {}),
+}
+
+
 wildcard_constraints:
     domain="|".join(PLAN.domains),
     mixture="D[1-6]|random",
