@@ -108,7 +108,7 @@ def test_jobs_get_the_config_that_the_run_began_with(finished, without_compresso
     assert differing(tree, finished) == []
 
 
-@pytest.mark.parametrize("how", ["time-out", "preemption"])
+@pytest.mark.parametrize("how", ["time-out", "preemption", "Snakemake is killed"])
 def test_a_training_that_is_stopped_goes_on_from_its_checkpoint(finished, without_compressor, how):
     if how == "preemption" and not subprocess.check_output(["sinfo", "--noheader", "--partition", URGENT]):
         pytest.skip(f"this Slurm has no partition {URGENT} whose jobs preempt others")
@@ -117,16 +117,24 @@ def test_a_training_that_is_stopped_goes_on_from_its_checkpoint(finished, withou
     wait_until((tree / CHECKPOINT).exists, run)
     job = f"rule_compressor_wildcards_{COMPRESSOR}"
     number = jobs_of(tree)[job]["JobId"]
-    # Slurm wakes what it is about to stop, and asks for an end before it makes one: what is trained then is not lost.
     subprocess.run(["scancel", "--signal=STOP", number], check=True)
     time.sleep(1)
     step = step_of(tree / CHECKPOINT)
-    if how == "preemption":
-        subprocess.run(
-            ["sbatch", "--partition", URGENT, "--exclusive", "--output=/dev/null", "--wrap=true"], check=True
-        )
+    # Slurm wakes what it is about to stop, and asks for an end before it makes one: what is trained then is not lost.
+    if how == "time-out":  # a minute from its start on, or sooner
+        subprocess.run(["scontrol", "update", f"JobId={number}", "EndTime=now+1"], check=False)
+    elif how == "preemption":
+        urgent = ["sbatch", "--partition", URGENT, "--exclusive", "--output=/dev/null", "--wrap=true"]
+        subprocess.run(urgent, check=True)
+        wait_until(lambda: jobs_of(tree)[job]["Restarts"] == "1", run)
+        subprocess.run(["scontrol", "update", f"JobId={number}", "StartTime=now"], check=False)  # or in two minutes
+    else:
+        run.kill()
+        run.wait()
+        run = start(tree, *TARGETS)
     printed = finish(run, tree)
     assert ("TIMEOUT" in printed) == (how == "time-out")
+    assert (f"ending Slurm job {number} " in printed) == (how == "Snakemake is killed")
     resumed = re.search(
         r"going on after step (\d+)", (tree / RESULTS / f"logs/compressors/{COMPRESSOR}.log").read_text()
     )
