@@ -115,6 +115,8 @@ def _write_settings(folder: Path) -> list[Path]:
     (folder / "gres.conf").write_text(f"NodeName={host} Name=gpu File={folder}/gpu[0-1]\n")
     CONFIG.parent.mkdir(exist_ok=True)
     for link in (CONFIG, GENERIC_RESOURCES):
+        if link.is_symlink():  # into nowhere: left by a test that was killed
+            link.unlink()
         link.symlink_to(folder / link.name)
     return [CONFIG, GENERIC_RESOURCES]
 

@@ -15,7 +15,7 @@ import pytest
 from safetensors import safe_open
 
 from tests.workflow.chaos import RESULTS, differing
-from tests.workflow.running import NOTHING, SMOKE, copy_project, environment
+from tests.workflow.running import CORES, NOTHING, SMOKE, copy_project, environment
 from tests.workflow.slurm import URGENT, cluster
 
 pytestmark = pytest.mark.workflow
@@ -44,7 +44,8 @@ def without_compressor(tree) -> Path:
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """Snakemake on the smoke study, on Slurm; asking often, so that the tests are quick."""
     command = [sys.executable, "-m", "snakemake", *arguments, "--profile", "workflow/profiles/slurm"]
-    command += ["--configfile", SMOKE, "--slurm-init-seconds-before-status-checks", "1"]
+    # As many threads as in a local run of the tests: rounding depends on their number.
+    command += ["--configfile", SMOKE, "--max-threads", str(CORES), "--slurm-init-seconds-before-status-checks", "1"]
     with (folder / "snakemake.log").open("w") as printed:
         return subprocess.Popen(
             command,
