@@ -1,11 +1,17 @@
 """From corpora to a verdict on each claim. `snakemake --cores` runs the default study; see README.md."""
 
+from snakemake.settings.types import SharedFSUsage
 from snakemake.utils import min_version
 
 min_version("9.0")
 
+# A job on another machine reads this file anew, while somebody may be editing the config. It gets what the run began
+# with: from the file that onstart writes (workflow/rules/common.smk) or, without a shared file system, from the archive
+# that Snakemake packs at the start.
+SHARED_SOURCES = SharedFSUsage.SOURCES in workflow.storage_settings.shared_fs_usage
+if workflow.is_main_process or not SHARED_SOURCES:
 
-configfile: "config/config.yaml"
+    configfile: "config/config.yaml"
 
 
 report: "workflow/report/workflow.rst"

@@ -207,7 +207,7 @@ def domains(*found: dict) -> dict:
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ({"studdy": "x"}, "config key studdy is not known; known here: study, seeds, corpus"),
+        ({"studdy": "x"}, "config key studdy is not known; known here: study, seeds, gpus, corpus"),
         (
             {"lm": {"warmup": {"rows": 3}}},
             "config key lm.warmup.rows is not known; known here: schedule, longest, seed",

@@ -61,7 +61,7 @@ def _models(**model: str) -> dict[str, Any]:
 
 PROSE, CODE = {"name": "prose", "kind": "embedded"}, {"name": "code", "kind": "embedded"}
 CASES = [
-    Case("unknown_key", {"seed": 3}, ("config key seed ", "not known", "seeds, corpus,")),
+    Case("unknown_key", {"seed": 3}, ("config key seed ", "not known", "seeds, gpus, corpus,")),
     Case(
         "unknown_nested_key",
         {"compressor": {"schedule": {"stepz": 5}}},

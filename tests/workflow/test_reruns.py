@@ -113,6 +113,12 @@ def test_another_number_of_cores_reruns_nothing(finished):
     assert would_run(finished, None, "--cores", str(CORES + 3)) == {}
 
 
+def test_what_jobs_ask_for_reruns_nothing(finished, tmp_path):
+    overlay = write_yaml(tmp_path / "gpus.yaml", {"gpus": 1})
+    cluster = ["--profile", "workflow/profiles/slurm", "--set-resources", "compressor:mem_mb=64000"]
+    assert would_run(finished, overlay, *cluster) == {}
+
+
 def test_touched_files_rerun_nothing(tree):
     files = [path for part in ("results", "workflow", "envs", "config") for path in (tree / part).rglob("*")]
     files.sort(key=lambda path: path.stat().st_mtime_ns)

@@ -203,6 +203,13 @@ class Study(Spec):
         "model 0, 1, 2, the decoder is language model 1, 2, 0 (and so on in threes), so that the two never share "
         "weights, not even in a matched pair",
     )
+    gpus: Whole = Field(
+        0,
+        ge=0,
+        le=1,
+        description="GPUs that each job with a model in it asks for, 0 or 1: a cluster gives it no other. On a single "
+        "machine jobs use a GPU unasked; with 1, and `--resources gpu=1` for Snakemake, one at a time. Reruns nothing",
+    )
     corpus: CorpusConfig = CorpusConfig()
     tokens: TokensConfig = TokensConfig()
     lm: LanguageModelsConfig = LanguageModelsConfig()

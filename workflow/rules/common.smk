@@ -40,15 +40,28 @@ PLAN, RUN = checked()
 onstart:
     if RUN:
         RUN.start()
-    # Snakemake limits how many jobs start per second, for the sake of clusters. With a limit, version 9.27 looks at all
-    # jobs that wait a second after every look, and again for every job that ended: that grows to most of a core.
-    if workflow.local_exec:
+    if not workflow.local_exec:
+        if RUN and SHARED_SOURCES:
+            # The config that Snakemake names to its jobs: see the Snakefile.
+            workflow.config_settings.configfiles = [RUN.freeze(PLAN.study.line())]
+    else:
+        # Snakemake limits how many jobs start per second, for the sake of clusters. With a limit, version 9.27 looks at
+        # all jobs that wait a second after every look, and again for every job that ended: that grows to most of a core.
         workflow.scheduler.job_rate_limiter = None
 
 
 RESULTS = f"results/{PLAN.study.study}"
 LOCK = "envs/requirements.lock"
 ENVIRONMENT = f"{workflow.basedir}/envs/contextpress.yaml"
+
+
+# What a job with a model in it asks for, where an engine asks back; more when it has failed. Where a study needs more
+# than these guesses: `--set-resources compressor:mem_mb=64000`. No GPU is not the same as 0 of them to every engine.
+WITH_MODEL = {
+    "mem_mb": lambda wildcards, attempt: 4000 * attempt,
+    "runtime": lambda wildcards, attempt: 240 * attempt,
+    **({"gpu": PLAN.study.gpus} if PLAN.study.gpus else {}),
+}
 
 
 wildcard_constraints:

@@ -22,6 +22,8 @@ rule compressor:
     priority: 1
     conda:
         ENVIRONMENT
+    resources:
+        **WITH_MODEL,
     params:
         spec=spec_of(PLAN.compressor, "compressor"),
         encoder=folder_of("encoder"),

@@ -17,6 +17,8 @@ rule score:
         f"{RESULTS}/benchmarks/entropy/{{model}}.jsonl"
     conda:
         ENVIRONMENT
+    resources:
+        **WITH_MODEL,
     params:
         spec=spec_of(PLAN.score, "model"),
         model=folder_of("weights"),
@@ -83,6 +85,8 @@ rule gap:
         f"{RESULTS}/benchmarks/entropy/gap.jsonl"
     conda:
         ENVIRONMENT
+    resources:
+        **WITH_MODEL,
     params:
         spec=spec_of(PLAN.gap),
         models=lambda wildcards, input: [

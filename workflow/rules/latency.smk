@@ -14,6 +14,8 @@ rule latency:
         f"{RESULTS}/benchmarks/latency.jsonl"
     conda:
         ENVIRONMENT
+    resources:
+        **WITH_MODEL,
     params:
         spec=spec_of(PLAN.latency),
         models=lambda wildcards, input: [

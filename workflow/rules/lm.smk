@@ -17,6 +17,8 @@ rule warmup:
         ENVIRONMENT
     # All else waits for it. Rounding depends on the number of threads: on fewer cores the weights differ a little.
     threads: 4
+    resources:
+        **WITH_MODEL,
     params:
         spec=lambda wildcards: PLAN.warmup(wildcards.shape).line(),
         tokenizer=folder_of("tokenizer"),
@@ -53,6 +55,8 @@ rule pretrain:
     priority: 2
     conda:
         ENVIRONMENT
+    resources:
+        **WITH_MODEL,
     params:
         spec=spec_of(PLAN.pretrain, "model"),
         start=folder_of("start"),
@@ -83,6 +87,8 @@ rule load:
         model="|".join(LOADED) or "(?!)",
     conda:
         ENVIRONMENT
+    resources:
+        **WITH_MODEL,
     params:
         spec=spec_of(PLAN.load, "model"),
         tokenizer=folder_of("tokenizer"),

@@ -17,6 +17,8 @@ rule reconstruct:
         f"{RESULTS}/benchmarks/reconstructions/{{compressor}}.jsonl"
     conda:
         ENVIRONMENT
+    resources:
+        **WITH_MODEL,
     params:
         spec=spec_of(PLAN.reconstruction),
         compressor=folder_of("compressor"),
@@ -45,6 +47,8 @@ rule cram:
         f"{RESULTS}/benchmarks/crammed/{{model}}.jsonl"
     conda:
         ENVIRONMENT
+    resources:
+        **WITH_MODEL,
     params:
         spec=spec_of(PLAN.cramming, "model"),
         decoder=folder_of("decoder"),

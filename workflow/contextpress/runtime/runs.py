@@ -1,7 +1,8 @@
 """Which Snakemake and which jobs work in a folder, and what a Snakemake that was killed has left there.
 
 A killed Snakemake leaves its lock, which keeps the next one out, and its jobs, which go on without it and write what
-an older config asked for. Both are told by file locks, which end with the process that holds them.
+an older config asked for. Both are told by file locks, which end with the process that holds them. On a cluster the
+folder, and its locks, are shared by all machines; jobs of a dead Snakemake may be at work on any of them, or wait.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +21,8 @@ from pathlib import Path
 from contextpress.runtime.errors import UserError
 
 JOBS_VARIABLE = "CONTEXTPRESS_JOBS"  # where the jobs of a run sign in
+SLURM_VARIABLE = "SLURM_JOB_ID"  # set by Slurm, in its jobs
+CONFIG = "config.json"  # what a run began with, beside the notes of its jobs
 
 
 class Run:
@@ -28,7 +32,7 @@ class Run:
         """Sign in. Where no other Snakemake is at work, locks in ``folder`` (.snakemake) are a dead one's: remove them.
 
         Raises:
-            UserError: if the folder cannot be written.
+            UserError: if the folder cannot be written, or knows no locks.
         """
         self._runs = folder / "runs"
         try:
@@ -37,22 +41,37 @@ class Run:
         except OSError as error:
             raise UserError(f"{folder.absolute()} cannot be written: {error.strerror}") from None
         self._left: list[Path] = []
-        with suppress(BlockingIOError):
-            fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder / "locks", ignore_errors=True)
-            self._left = list(self._runs.iterdir())
-        fcntl.flock(self._alive, fcntl.LOCK_SH)
+        try:
+            with suppress(BlockingIOError):
+                fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder / "locks", ignore_errors=True)
+                self._left = list(self._runs.iterdir())
+            fcntl.flock(self._alive, fcntl.LOCK_SH)
+        except OSError as error:
+            place = f"{folder.absolute()} is on a file system that locks no files"
+            raise UserError(f"{place} ({error.strerror}); some have to be mounted with the option flock") from None
 
     def start(self) -> None:
         """End the jobs that were left, and let those to come sign in. Trainings save where they stand."""
         for jobs in self._left:
             ended = jobs.rename(jobs.with_name(f"ended.{jobs.name}"))  # now no late job can sign in there
-            for job in ended.iterdir():
-                _end(job)
+            elsewhere = (ended / CONFIG).exists()
+            for note in set(ended.iterdir()) - {ended / CONFIG}:
+                _end(note, elsewhere)
             shutil.rmtree(ended)
-        own = self._runs / f"{socket.gethostname()}.{os.getpid()}"
-        own.mkdir(exist_ok=True)
-        os.environ[JOBS_VARIABLE] = str(own.absolute())
+        self._own = self._runs.absolute() / f"{socket.gethostname()}.{os.getpid()}"
+        self._own.mkdir(exist_ok=True)
+        os.environ[JOBS_VARIABLE] = str(self._own)
+
+    def freeze(self, config: str) -> Path:
+        """Keep what this run began with for jobs on other machines, which read the Snakefile anew; after ``start``.
+
+        Returns:
+            A file that holds ``config``, until a later run takes over: a job that comes after that finds none.
+        """
+        path = self._own / CONFIG
+        path.write_text(config, encoding="utf-8")
+        return path
 
 
 @contextmanager
@@ -73,23 +92,33 @@ def signed_in() -> Iterator[None]:
         raise UserError("the Snakemake that started this job is gone, and another one has taken over") from None
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
+        handle.write(os.environ.get(SLURM_VARIABLE, ""))
+        handle.flush()
         try:
             yield
         finally:
             note.unlink(missing_ok=True)
 
 
-def _end(note: Path) -> None:
+def _end(note: Path, elsewhere: bool) -> None:
+    """End the job of a note; ``elsewhere`` if it is one of a cluster's, and no child of the Snakemake that started it.
+
+    Of such children, Slurm's number is that of what they all are in, perhaps somebody's terminal too.
+    """
     host, _, process = note.name.rpartition(".")
     with note.open() as handle:
         with suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return  # it has ended
-        if host != socket.gethostname():
+        number, scancel = handle.read(), shutil.which("scancel")
+        if elsewhere and number and scancel and not subprocess.run([scancel, number], check=False).returncode:  # noqa: S603
+            _say(f"ending Slurm job {number} of a run that was killed")
+        elif host == socket.gethostname():
+            _say(f"ending job {process} of a run that was killed")
+            os.kill(int(process), signal.SIGTERM)
+        else:
             _say(f"job {process} of an earlier run is still at work on {host}; its outputs may be written twice")
             return
-        _say(f"ending job {process} of a run that was killed")
-        os.kill(int(process), signal.SIGTERM)
         fcntl.flock(handle, fcntl.LOCK_EX)
 
 
