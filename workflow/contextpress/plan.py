@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from contextpress.analysis.hypotheses import same_rules, without_verdicts
 from contextpress.analysis.spec import (
@@ -102,6 +102,19 @@ class Plan:
         self._models = {model.name: model for model in self.study.lm.models}
         self._shapes = {shape.name: shape for shape in self.study.lm.shapes}
         self.domains: dict[str, Domain] = {domain.name: domain for domain in self.study.corpus.domains}
+
+    def check(self) -> Self:
+        """Ask for what rules ask for only later, where an error is told less plainly.
+
+        Raises:
+            UserError: if a domain's files are not there, or a mixture cannot be made of the domains.
+        """
+        for domain in self.domains:
+            self.files(domain)
+        for model in self.models.values():
+            if model.config.pretrain:
+                self.mixture(model.config.pretrain)
+        return self
 
     # -- corpus and tokens
 
