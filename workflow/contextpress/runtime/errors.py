@@ -13,3 +13,8 @@ class UserError(Exception):
     def __init__(self, message: str) -> None:
         line = " ".join(message.split())
         super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
+
+
+def first_line(error: Exception) -> str:
+    """The first line of another library's message, without its full stop; the error's kind where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(" .:")
