@@ -71,11 +71,15 @@ class HubDataset(Named):
 
     kind: Literal["datasets"] = "datasets"
     dataset: str = Field(min_length=1, description="Name on the hub, such as wikimedia/wikipedia, or a local folder.")
-    config: str | None = Field(None, min_length=1, description="Configuration (subset) of the data set, such as 20231101.en.")
+    config: str | None = Field(
+        None, min_length=1, description="Configuration (subset) of the data set, such as 20231101.en."
+    )
     split: str = Field("train", min_length=1, description="Split of the data set to read; it is split anew here.")
     field: str = Field("text", min_length=1, description="The column that holds the text.")
     revision: str | None = Field(
-        None, min_length=1, description="Commit or tag of the data set. Set it: without one the text may change from run to run."
+        None,
+        min_length=1,
+        description="Commit or tag of the data set. Set it: without one the text may change from run to run.",
     )
     streaming: bool = Field(
         True,

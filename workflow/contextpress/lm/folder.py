@@ -39,8 +39,8 @@ def load_model(path: str | Path, device: torch.device, revision: str | None = No
         )
     except Exception as error:  # a folder can be wrong in more ways than the libraries below have errors of their own
         raise UserError(
-            f"model {path} cannot be loaded: {first_line(error)}; {CONFIG} and {WEIGHTS} of a causal language model are "
-            "wanted, as transformers saves them"
+            f"model {path} cannot be loaded: {first_line(error)}; {CONFIG} and {WEIGHTS} of a causal language model "
+            "are wanted, as transformers saves them"
         ) from None
     # Transformers draws at random what it does not find.
     if found["missing_keys"]:

@@ -19,7 +19,9 @@ class TokenizerSpec(Spec):
         2048, ge=300, le=65536, description="entries of the byte-level BPE trained on the study's own training text"
     )
     load: str | None = Field(
-        None, min_length=1, description="path or hub id of a tokenizer to use instead of training one (needed with loaded models)"
+        None,
+        min_length=1,
+        description="path or hub id of a tokenizer to use instead of training one (needed with loaded models)",
     )
     revision: str | None = Field(None, min_length=1, description="its revision on the hub")
 

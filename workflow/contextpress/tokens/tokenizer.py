@@ -58,8 +58,8 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
         raise
     except Exception as error:  # a folder can be wrong in more ways than the libraries below have errors of their own
         raise UserError(
-            f"tokenizer {path} cannot be loaded: {first_line(error)}; {TOKENIZER} and tokenizer_config.json are wanted, "
-            "as transformers saves them"
+            f"tokenizer {path} cannot be loaded: {first_line(error)}; {TOKENIZER} and tokenizer_config.json are "
+            "wanted, as transformers saves them"
         ) from None
     if tokenizer.bos_token_id is None:
         raise UserError(f"tokenizer {path} has no beginning-of-sequence token; the first token could not be scored")
