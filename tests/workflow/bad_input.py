@@ -288,6 +288,7 @@ CORPORA: dict[str, tuple[str, Make, tuple[str, ...]]] = {
     "link_to_nothing": ("mine.txt", lambda path: path.symlink_to("no"), ("domain mine", "mine.txt", "does not exist")),
     "pipe": ("mine.txt", os.mkfifo, ("domain mine", "mine.txt", "neither a file nor a folder")),
     "kind_not_read": ("mine.pdf", _write(b"%PDF"), ("domain mine", "mine.pdf", ".txt, .md, .jsonl, .parquet, .csv")),
+    "wildcard": ("{model}.txt", _write(b"one"), ("domain mine", "{model}.txt", "a brace", "rename it")),
     "pickle": ("mine.pkl", _write(b"\x80\x04."), ("domain mine", "mine.pkl", ".txt, .md, .jsonl, .parquet, .csv")),
     "empty_text": ("mine.txt", _write(b""), ("mine.txt", "is empty")),
     "blank_text": ("mine.txt", _write(b" \n\n"), ("mine.txt", "is empty")),

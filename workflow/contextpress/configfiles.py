@@ -47,7 +47,7 @@ class _PlainLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _problem(what: str, place: Any) -> yaml.MarkedYAMLError:
+def _problem(what: str, place: Any) -> yaml.MarkedYAMLError:  # noqa: ANN401 - a mark, of the C library or not
     return yaml.MarkedYAMLError(problem=what, problem_mark=place)
 
 

@@ -18,7 +18,6 @@ from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.runs import Run
 
-
 check_files(map(Path, workflow.configfiles))
 
 

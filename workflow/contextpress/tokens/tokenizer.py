@@ -52,10 +52,9 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
     Raises:
         UserError: if it is not there, or has no <bos> token to score a first token after.
     """
+    where = located("tokenizer", path, revision, "")
     try:
-        tokenizer = _class_of(Path(path).expanduser()).from_pretrained(**located("tokenizer", path, revision, ""))
-    except UserError:
-        raise
+        tokenizer = _class_of(Path(path).expanduser()).from_pretrained(**where)
     except Exception as error:  # a folder can be wrong in more ways than the libraries below have errors of their own
         raise UserError(
             f"tokenizer {path} cannot be loaded: {first_line(error)}; {TOKENIZER} and tokenizer_config.json are "
