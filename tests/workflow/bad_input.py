@@ -67,6 +67,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "unknown_key_in_look_alike_letters": ({"ѕtudy": "a"}, ("config key ѕtudy ", "not known", "study, seeds")),
     "key_that_clears_the_screen": ({"\x1b[2J\nseeds": 1}, (r"config key \x1b[2J seeds ", "not known", "study, seeds")),
+    "key_of_half_a_character": ({"\ud800": 1}, (r"config key \ud800 is not known", "study, seeds")),
     "key_that_is_a_number": ({1: 2}, ("config key 1 is not known", "study, seeds")),
     "key_without_end": ({"k" * 9999: 1}, ("config key kkkk", "... is not known", "study, seeds")),
     "word_for_a_number": ({"corpus": {"test": "some"}}, ("config key corpus.test is", '"some"', "valid number")),

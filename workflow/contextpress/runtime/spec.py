@@ -54,7 +54,8 @@ class Spec(BaseModel):
         if isinstance(values, Mapping):
             unknown = [str(key) for key in values if key not in cls.model_fields]
             if unknown:
-                raise PydanticCustomError(UNKNOWN, "{known}", {"key": unknown[0], "known": ", ".join(cls.model_fields)})
+                key = unknown[0].encode(errors="backslashreplace").decode()  # pydantic chokes on half a character
+                raise PydanticCustomError(UNKNOWN, "{known}", {"key": key, "known": ", ".join(cls.model_fields)})
         return values
 
     @classmethod
