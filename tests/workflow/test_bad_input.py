@@ -1,29 +1,41 @@
-"""Mistakes in a config or in data end in one line that names the key or the file, its value and what is allowed."""
+"""Bad input ends in one line that names the key or the file, its value and what is allowed: no traceback, no hang.
+
+The table is tried on the functions that the Snakefile, its profile and its jobs call, in this process; a few cases of
+every kind are then tried on Snakemake and on the command themselves.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+import signal
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from snakemake.common.configfile import load_configfile
+from snakemake.utils import update_config
 
-from tests.workflow.running import PROJECT, run, snakemake, write_yaml
+from contextpress.cli import main
+from contextpress.configfiles import check_arguments, read_config
+from contextpress.corpus.spec import CorpusSpec, LocalFiles, UniformWords, domain_spec
+from contextpress.plan import Plan
+from contextpress.runtime.errors import UserError
+from contextpress.tokens.tokenizer import train_tokenizer
+from tests.unit.models import tiny
+from tests.workflow.bad_input import CASES, FILES, MODELS, WORDS, Case
+from tests.workflow.running import PROJECT, SMOKE, run, snakemake, write_yaml
 
 pytestmark = pytest.mark.workflow
 
-STORIES = PROJECT.parent / "shared/data/stories260K-hf"  # a small language model, where there is one
-needs_a_model = pytest.mark.skipif(not STORIES.is_dir(), reason="no small language model at ../shared/data")
+OURS = "contextpress: "
+SECONDS = 60  # more than any case takes on a busy machine; a hang takes for ever
 
 
-def the_line(done) -> str:
-    """The one line of ours in what a command printed."""
-    printed = f"{done.stdout}\n{done.stderr}"
-    assert done.returncode not in (0, None), printed
+def the_line(printed: str) -> str:
+    """The one line of ours in what was printed."""
     assert "Traceback" not in printed
-    ours = [line for line in printed.splitlines() if line.startswith("contextpress: ")]
+    ours = [line for line in printed.splitlines() if line.startswith(OURS)]
     assert len(ours) == 1, printed
     return ours[0]
 
@@ -38,284 +50,253 @@ def made(folder: Path) -> list[Path]:
     return [path for path in inside if not {"logs", "benchmarks"} & set(path.relative_to(folder).parts)]
 
 
-# -- configuration: told before any job starts
+@pytest.fixture
+def limit():
+    def too_long(*_: object) -> None:
+        raise AssertionError(f"not refused within {SECONDS} seconds")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(SECONDS)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
-@dataclass(frozen=True)
-class Case:
-    """What a config says, and what the message must name: key, value, what is allowed."""
-
-    name: str
-    config: dict[str, Any]
-    says: tuple[str, ...]
+# -- the table, in this process
 
 
-def _domains(*domains: dict[str, Any]) -> dict[str, Any]:
-    names = [domain["name"] for domain in domains]
-    return {"corpus": {"domains": list(domains), "natural": names[:1], "formal": names[-1:]}}
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory) -> Path:
+    """A small causal language model and its tokenizer, as transformers saves them."""
+    folder = tmp_path_factory.mktemp("model")
+    tiny("llama", vocab_size=WORDS).save_pretrained(folder)
+    train_tokenizer(
+        ["Words of a kind, " + "and of others. " * 50, "".join(map(chr, range(48, 500)))], WORDS
+    ).save_pretrained(folder)
+    return folder
 
 
-def _models(**model: str) -> dict[str, Any]:
-    return {"lm": {"models": [{"name": "D1", "pretrain": "D1"}, model]}}
+def of_config(config: dict) -> str:
+    values = load_configfile(PROJECT / SMOKE)
+    update_config(values, config)
+    with pytest.raises(UserError) as told:
+        Plan(values).check()
+    return f"{OURS}{told.value}"
 
 
-PROSE, CODE = {"name": "prose", "kind": "embedded"}, {"name": "code", "kind": "embedded"}
-CASES = [
-    Case("unknown_key", {"seed": 3}, ("config key seed ", "not known", "seeds, gpus, corpus,")),
-    Case(
-        "unknown_nested_key",
-        {"compressor": {"schedule": {"stepz": 5}}},
-        ("config key compressor.schedule.stepz ", "not known", "steps, batch, learning_rate"),
-    ),
-    Case(
-        "unknown_key_of_a_domain",
-        _domains(PROSE, CODE | {"field": "text"}),
-        ("config key corpus.domains[1].field ", "not known", "name, characters, kind, extract"),
-    ),
-    Case("word_for_a_number", {"corpus": {"test": "some"}}, ("config key corpus.test is", '"some"', "valid number")),
-    Case(
-        "fraction_for_a_count",
-        {"tokens": {"passages": {"window": 16.5}}},
-        ("config key tokens.passages.window is 16.5:", "valid integer"),
-    ),
-    Case("true_for_a_number", {"seeds": [True]}, ("config key seeds[0] is true:", "a number is wanted")),
-    Case("number_for_a_section", {"lm": 5}, ("config key lm is 5:", "a section with keys")),
-    Case("empty_section", {"tokens": None}, ("config key tokens is null:", "a section with keys")),
-    Case("word_for_a_list", {"compressor": {"encoders": "D1"}}, ('compressor.encoders is "D1":', "a list is wanted")),
-    Case("empty_list", {"seeds": []}, ("config key seeds is []:", "at least 1")),
-    Case("too_large", {"corpus": {"validation": 0.6}}, ("config key corpus.validation is 0.6:", "less than 0.5")),
-    Case("too_small", {"tokens": {"passages": {"test": 0}}}, ("tokens.passages.test is 0:", "greater than 1")),
-    Case("not_finite", {"corpus": {"test": float("nan")}}, ("config key corpus.test is NaN:", "finite")),
-    Case(
-        "not_a_choice",
-        {"compressor": {"connector": "cnn"}},
-        ('compressor.connector is "cnn":', "'linear', 'mlp' or 'alignment'"),
-    ),
-    Case("not_a_measure", {"figures": {"measure": "rouge"}}, ('figures.measure is "rouge":', "'token_f1'")),
-    Case(
-        "ratio_that_does_not_divide",
-        {"compressor": {"ratios": [4, 3]}},
-        ("compressor.ratios has 3", "tokens.passages.window (16)", "1, 2, 4, 8, 16"),
-    ),
-    Case(
-        "window_longer_than_the_context",
-        {"tokens": {"passages": {"window": 128}}},
-        ("lm.shapes base has a context of 128", "tokens.passages.window 128", "need 162"),
-    ),
-    Case(
-        "natural_domain_not_defined",
-        {"corpus": {"natural": ["poems"]}},
-        ("corpus.natural names 'poems'", "defined: prose, code, arithmetic"),
-    ),
-    Case(
-        "training_domain_not_defined",
-        {"compressor": {"domains": {"poems": 1}}},
-        ("compressor.domains names 'poems'", "defined: prose, code, arithmetic"),
-    ),
-    Case(
-        "share_of_nothing",
-        {"compressor": {"domains": {"prose": 0}}},
-        ("config key compressor.domains.prose is 0:", "greater than 0"),
-    ),
-    Case(
-        "model_not_defined", {"compressor": {"decoders": ["D3"]}}, ("compressor.decoders names 'D3'", "defined: D1, D6")
-    ),
-    Case("shape_not_defined", _models(name="D6", pretrain="D6", shape="huge"), ("names 'huge'", "defined: base")),
-    Case("mixture_not_known", _models(name="D6", pretrain="D7"), ('lm.models[1].pretrain is "D7":', "'D1', 'D2'")),
-    Case("model_without_an_origin", _models(name="D6"), ("lm.models[1]:", "model D6", "one of pretrain", "load")),
-    Case(
-        "loaded_model_without_its_tokenizer",
-        {"lm": {"models": [{"name": name, "load": "some/model"} for name in ("D1", "D6")]}},
-        ("model D1 is loaded", "tokens.tokenizer.load", "some/model"),
-    ),
-    Case(
-        "foreign_tokenizer_for_a_model_from_scratch",
-        {"tokens": {"tokenizer": {"load": "some/model"}}},
-        ("model D1 is to be pretrained", "tokens.tokenizer.load", "load the model too"),
-    ),
-    Case("study_outside_its_folder", {"study": "../x"}, ('config key study is "../x":', "match pattern")),
-    Case("study_of_two_folders", {"study": "a/b"}, ('config key study is "a/b":', "match pattern")),
-    Case("seed_twice", {"seeds": [0, 1, 0]}, ("config key seeds is [0, 1, 0]:", "must differ")),
-    Case("ratio_twice", {"compressor": {"ratios": [4, 4]}}, ("compressor.ratios is [4, 4]:", "must differ")),
-    Case(
-        "model_twice",
-        {"lm": {"models": [{"name": name, "pretrain": "D1"} for name in ("D1", "D6", "D1")]}},
-        ("lm.models has D1 twice", "must differ"),
-    ),
-    Case("domain_twice", _domains(PROSE, PROSE), ("config key corpus.domains:", "must differ", "prose is there twice")),
-    Case("domain_on_both_sides", _domains(PROSE), ("prose is named twice", "natural and formal")),
-    Case("domain_of_no_kind", _domains({"name": "prose"}), ("config key corpus.domains[0].kind is missing",)),
-    Case(
-        "domain_of_unknown_kind",
-        _domains(PROSE, {"name": "web", "kind": "crawl"}),
-        ('config key corpus.domains[1].kind is "crawl":', "'embedded', 'files', 'datasets'"),
-    ),
-    Case(
-        "domain_with_a_bad_name",
-        _domains({"name": "My Text", "kind": "arithmetic"}),
-        ('config key corpus.domains[0].name is "My Text":', "match pattern"),
-    ),
-    Case(
-        "embedded_domain_that_is_not_there",
-        _domains({"name": "poems", "kind": "embedded"}),
-        ("config key corpus.domains[0]:", "extract", "prose, apiref, code"),
-    ),
-    Case(
-        "file_that_is_not_there",
-        _domains(PROSE, {"name": "mine", "kind": "files", "path": "texts/mine.txt"}),
-        ("domain mine", "texts/mine.txt", "does not exist"),
-    ),
-    Case(
-        "pattern_that_matches_nothing",
-        _domains(PROSE, {"name": "mine", "kind": "files", "path": "texts/*.txt"}),
-        ("domain mine", "texts/*.txt", "matches no file"),
-    ),
-    Case(
-        "file_of_a_kind_that_is_not_read",
-        _domains(PROSE, {"name": "mine", "kind": "files", "path": "Snakefile"}),
-        ("domain mine", "Snakefile", ".txt, .md, .jsonl, .parquet, .csv"),
-    ),
-]
+def of_file(made_of: object, tmp_path: Path) -> str:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(made_of) if isinstance(made_of, bytes) else made_of(path)
+    with pytest.raises(SystemExit) as told:
+        check_arguments(["all", "-n", "--configfile", str(PROJECT / SMOKE), str(path), "--cores", "2"])
+    assert str(path) in told.value.code
+    return told.value.code
+
+
+def of_corpus(named: str, make, tmp_path: Path, capfd) -> str:
+    make(tmp_path / named)
+    domains = [{"name": "mine", "kind": "files", "path": str(tmp_path / named)}]
+    try:
+        plan = Plan({"corpus": {"domains": domains, "natural": ["mine"], "formal": ["mine"]}})
+        plan.files("mine")  # what Snakemake asks for first
+    except UserError as error:
+        return f"{OURS}{error}"
+    assert main(["corpus", "domain", "--spec", plan.domain("mine").line(), "--output", "out/mine.parquet"]) == 2
+    return the_line(capfd.readouterr().err)
+
+
+def of_model(change, good: Path, tmp_path: Path, capfd) -> str:
+    folder = tmp_path / "folder"
+    shutil.copytree(good, folder)
+    change(folder)
+    assert main(load_arguments(folder, good)) == 2
+    line = the_line(capfd.readouterr().err)
+    assert str(folder) in line
+    return line
+
+
+def load_arguments(folder: Path | str, tokenizer: Path) -> list[str]:
+    spec = json.dumps({"name": "L", "path": str(folder), "revision": None, "positions": 32})
+    return ["lm", "load", "--spec", spec, "--tokenizer", str(tokenizer), "--output", "out", "--record", "out/record"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_wrong_config_is_told_before_any_job_starts(checkout, tmp_path, case):
-    done = snakemake(checkout, "-n", overlay=write_yaml(tmp_path / "mine.yaml", case.config))
-    assert_says(the_line(done), case.says)
-    assert "Error" not in done.stdout + done.stderr  # no lines of Snakemake's around ours
-    assert "common.smk" not in done.stdout + done.stderr
-    assert made(checkout / "results") in ([], [checkout / "results/README.md"])
-    assert not (checkout / "x").exists()  # where results/../x would be
+def test_bad_input_ends_in_one_line(case: Case, tmp_path, monkeypatch, capfd, model_folder, limit):
+    monkeypatch.chdir(tmp_path)
+    if case.kind == "config":
+        line = of_config(case.given)
+    elif case.kind == "file":
+        line = of_file(case.given, tmp_path)
+    elif case.kind == "corpus":
+        line = of_corpus(*case.given, tmp_path, capfd)
+    else:
+        line = of_model(case.given, model_folder, tmp_path, capfd)
+    assert line.startswith(OURS)
+    assert line.isprintable()  # so there is no second line
+    assert len(line) < 2000
+    assert_says(line, case.says)
+    assert not (tmp_path / "results").exists()
+    assert not (tmp_path / "out").exists() or made(tmp_path / "out") == []
+    assert list(tmp_path.rglob("pwned")) == []
 
 
-def test_the_right_config_beside_them_is_accepted(checkout):
-    done = snakemake(checkout, "-n")
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_table_is_large_and_its_names_differ():
+    assert len(CASES) >= 60
+    assert len({case.name for case in CASES}) == len(CASES)
 
 
-# -- data: told by the job that meets them, in the log that Snakemake shows
+# -- what is right beside it
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
-        ("mine.txt", b"", ("mine.txt", "is empty")),
-        ("mine.txt", b" \n\n", ("mine.txt", "is empty")),
-        ("mine.jsonl", b"", ("mine.jsonl", "is empty")),
-        ("mine.jsonl", b'{"text": "one"}\n{"text": "two"\n', ("mine.jsonl:2:", "not JSON")),
-        ("mine.jsonl", b'{"text": "one"}\n\n{"body": "two"}\n', ("mine.jsonl:3:", "no field 'text'", "'body'")),
-        ("mine.jsonl", b'{"text": 1}\n', ("mine.jsonl:1:", "'text' is int", "not text")),
-        ("mine.jsonl", b'["one"]\n', ("mine.jsonl:1:", "a JSON object", "not list")),
-        ("mine.csv", b"body\none\n", ("mine.csv", "no column 'text'", "'body'")),
-        ("mine.parquet", b"text", ("mine.parquet", "cannot be read as Parquet")),
-        ("mine.txt", "Käse".encode("latin-1"), ("mine.txt", "not UTF-8", "0xe4", "offset 1")),
-        ("mine.txt", b"one\0two", ("mine.txt", "binary", "offset 3", "UTF-8")),
-    ],
-    ids=[
-        *("empty_text", "blank_text", "empty_lines", "not_json", "no_field", "field_not_text", "not_an_object"),
-        *("no_column", "not_parquet", "not_utf8", "binary"),
-    ],
-)
-def test_a_wrong_file_is_told_with_its_place(checkout, tmp_path, name, content, says):
-    (tmp_path / name).write_bytes(content)
-    config = _domains(PROSE, {"name": "mine", "kind": "files", "path": str(tmp_path / name)})
-    overlay = write_yaml(tmp_path / "mine.yaml", {"study": "mine"} | config)
-    done = snakemake(checkout, "results/mine/corpus/mine.parquet", overlay=overlay)
-    line = the_line(done)
-    assert_says(line, says)
-    assert (checkout / "results/mine/logs/corpus/mine.log").read_text(encoding="utf-8") == f"{line}\n"
-    assert made(checkout / "results/mine") == []
+def test_the_right_model_is_accepted(model_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(load_arguments(model_folder, model_folder)) == 0
+    assert (tmp_path / "out/model.safetensors").is_file()
 
 
-def test_too_little_text_is_told(checkout, tmp_path):
-    (tmp_path / "mine.txt").write_text("one\n", encoding="utf-8")
-    config = _domains(PROSE, {"name": "mine", "kind": "files", "path": str(tmp_path / "mine.txt")})
-    overlay = write_yaml(tmp_path / "mine.yaml", {"study": "short"} | config)
-    done = snakemake(checkout, "results/short/corpus/mine.parquet", overlay=overlay)
-    assert_says(the_line(done), ("domain mine has 1 source", "validation and test", "at least three"))
-    assert made(checkout / "results/short") == []
+def test_config_files_are_read_as_snakemake_reads_them(tmp_path):
+    (tmp_path / "mine.json").write_text('{"seeds": [0, 1],\n\t"corpus": {"test": 0.2}}')
+    (tmp_path / "mine.yaml").write_text("seeds: [0x10, 1_0]\nstudy: 'on'\ncorpus:\n  test: 1.0e-1\n")
+    for path in [PROJECT / "config/config.yaml", *(PROJECT / "config/presets").iterdir(), *tmp_path.iterdir()]:
+        assert read_config(path) == load_configfile(path)
 
 
-def _passages(documents: Path, folder: Path, tmp_path: Path, spec: dict[str, int]):
-    out = tmp_path / "out"
-    options = ("--output", out / "passages.parquet", "--ladder-output", out / "ladder.parquet")
-    spec = json.dumps({"window": 16, "test": 16, "validation": 8} | spec)
-    return run(
-        folder,
-        *("contextpress", "tokens", "passages", "--spec", spec, "--documents", documents),
-        *("--tokenizer", "results/smoke/tokens/tokenizer", *options),
-    )
+# -- passages and specs
 
 
-def test_fewer_passages_than_asked_for_are_told(finished, tmp_path):
-    done = _passages(finished / "results/smoke/corpus/prose.parquet", finished, tmp_path, {"test": 90_000})
-    assert_says(the_line(done), ("tokens.passages.test is 90000", "domain prose holds only", "passages of 16 tokens"))
-    assert made(tmp_path / "out") == []
+@pytest.fixture(scope="session")
+def documents(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("corpus") / "words.parquet"
+    spec = domain_spec(UniformWords(name="words", words=2), CorpusSpec(characters=100_000))
+    assert main(["corpus", "domain", "--spec", spec.line(), "--output", str(path)]) == 0
+    return path
 
 
-def test_a_broken_table_is_told(finished, tmp_path):
-    (tmp_path / "prose.parquet").write_bytes(b"PAR1")
-    done = _passages(tmp_path / "prose.parquet", finished, tmp_path, {})
-    assert_says(the_line(done), ("prose.parquet", "cannot be read as Parquet"))
-    assert made(tmp_path / "out") == []
-
-
-# -- models
-
-
-def _load(path: str | Path, finished: Path, out: Path, positions: int = 32):
-    spec = json.dumps({"name": "L", "path": str(path), "revision": None, "positions": positions})
-    return run(
-        finished,
-        *("contextpress", "lm", "load", "--spec", spec, "--tokenizer", "results/smoke/tokens/tokenizer"),
-        *("--output", out, "--record", out / "record.json"),
-    )
-
-
-@pytest.mark.parametrize("path", ["no/such", "/no/such/folder", "no/such/folder"])
-def test_a_model_that_is_not_there_is_told(finished, tmp_path, path):
-    assert_says(
-        the_line(_load(path, finished, tmp_path / "out")), (path, "cannot be loaded", "there is no such folder")
-    )
-    assert made(tmp_path / "out") == []
-
-
-@needs_a_model
-def test_a_model_with_another_tokenizer_is_told(finished, tmp_path):
-    line = the_line(_load(STORIES, finished, tmp_path / "out"))
-    assert_says(line, ("model L", str(STORIES), "another tokenizer", "tokens.tokenizer.load"))
-    assert made(tmp_path / "out") == []
-
-
-def test_a_model_that_reads_too_little_is_told(finished, tmp_path):
-    folder = tmp_path / "short"
-    shutil.copytree(finished / "results/smoke/lm/D1-s0", folder)
-    shutil.copytree(finished / "results/smoke/tokens/tokenizer", folder, dirs_exist_ok=True)
-    line = the_line(_load(folder, finished, tmp_path / "out", positions=129))
-    assert_says(line, ("model L", str(folder), "at most 128 positions", "tokens.passages.window", "needs 129"))
-    assert made(tmp_path / "out") == []
-    assert _load(folder, finished, tmp_path / "out", positions=128).returncode == 0
-
-
-# -- the command itself
+def passages(spec: str, documents: Path | str, tokenizer: Path | str) -> list[str]:
+    inputs = ["--spec", spec, "--documents", str(documents), "--tokenizer", str(tokenizer)]
+    return ["tokens", "passages", *inputs, "--output", "out/passages.parquet", "--ladder-output", "out/ladder.parquet"]
 
 
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
+        ('{"window": 16, "test": 90000}', ("tokens.passages.test is 90000", "domain words holds only", "of 16 tokens")),
+        ('{"window": 8192, "validation": 2}', ("tokens.passages.validation is 2", "holds only 0 passages of 8192")),
         ('{"window": 16', ("--spec is not JSON", "line 1")),
+        ("[" * 99_999, ("--spec is not JSON", "recursion")),
         ('{"windw": 16}', ("config key windw is not known", "window, test, validation, ladder")),
         ('{"window": true}', ("config key window is true:", "a number is wanted")),
         ("[16]", ("is [16]:", "a section with keys")),
     ],
 )
-def test_a_wrong_spec_is_told(checkout, tmp_path, spec, says):
-    out = tmp_path / "out.parquet"
-    done = run(
-        checkout,
-        *("contextpress", "tokens", "passages", "--spec", spec, "--documents", "none.parquet"),
-        *("--tokenizer", "none", "--output", out, "--ladder-output", out),
-    )
+def test_a_wrong_spec_is_told(documents, model_folder, tmp_path, monkeypatch, capfd, spec, says):
+    monkeypatch.chdir(tmp_path)
+    assert main(passages(spec, documents, model_folder)) == 2
+    assert_says(the_line(capfd.readouterr().err), says)
+    assert not (tmp_path / "out").exists()
+
+
+def test_broken_files_of_a_study_are_told(documents, model_folder, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    Path("broken.parquet").write_bytes(b"PAR1")
+    Path("broken.safetensors").write_bytes(b"\xff" * 9)
+    spec = json.dumps({"name": "D1", "weights": {"words": 1.0}, "tokens": 100, "row": 8})
+    mixture = ["tokens", "mixture", "--spec", spec, "--tokenizer", str(model_folder), "--arrays", "broken.safetensors"]
+    for arguments, says in (
+        (passages("{}", "broken.parquet", model_folder), ("broken.parquet", "cannot be read as Parquet")),
+        ([*mixture, "--output", "out/x", "--manifest", "out/y"], ("broken.safetensors", "cannot be read as safetens")),
+    ):
+        assert main(arguments) == 2
+        assert_says(the_line(capfd.readouterr().err), says)
+        assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("path", ["no/such", "/no/such/folder", "no/such/folder", "~nobody/no", "m" * 5000])
+def test_a_model_that_is_not_there_is_told(model_folder, tmp_path, monkeypatch, capfd, path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(tmp_path)
+    assert main(load_arguments(path, model_folder)) == 2
+    assert_says(the_line(capfd.readouterr().err), (path, "cannot be loaded", "there is no such folder"))
+
+
+def test_a_model_with_another_tokenizer_is_told(model_folder, tmp_path, monkeypatch, capfd):
+    other = tmp_path / "other"
+    train_tokenizer(["Other words. " * 50, "".join(map(chr, range(500, 900)))], WORDS).save_pretrained(other)
+    monkeypatch.chdir(tmp_path)
+    assert main(load_arguments(model_folder, other)) == 2
+    says = ("model L", str(model_folder), "another tokenizer", "tokens.tokenizer.load")
+    assert_says(the_line(capfd.readouterr().err), says)
+
+
+# -- Snakemake and the command themselves
+
+
+@pytest.mark.parametrize(
+    ("file", "arguments", "says"),
+    [
+        ("study: ../x\n", (), ('config key study is "../x":', "match pattern")),
+        ("", ("--config", "study=../x"), ('config key study is "../x":', "match pattern")),
+        ("", ("--config", "seeds=&a [*a]"), ('config key seeds is "&a [*a]":', "a list is wanted")),
+        (FILES["template"][0].decode(), (), ("mine.yaml", "__use_yte__", "not read")),
+        (FILES["key_twice"][0].decode(), ("--workflow-profile", "none"), ("mine.yaml, line 2", "study is there twice")),
+        (None, (), ("mine.yaml", "does not exist")),
+    ],
+    ids=["config", "option", "alias_in_an_option", "template", "without_the_profile", "missing"],
+)
+def test_snakemake_tells_it_before_any_job_starts(checkout, tmp_path, file, arguments, says):
+    overlay = tmp_path / "mine.yaml"
+    if file is not None:
+        overlay.write_text(file or "seeds: [0]\n", encoding="utf-8")
+    done = snakemake(checkout, "-n", *arguments, overlay=overlay)
+    printed = done.stdout + done.stderr
+    assert done.returncode not in (0, None)
+    assert_says(the_line(printed), says)
+    assert "Error" not in printed  # no lines of Snakemake's around ours
+    assert "common.smk" not in printed
+    assert made(checkout / "results") in ([], [checkout / "results/README.md"])
+    assert not (checkout / "x").exists()  # where results/../x would be
+    assert list(checkout.rglob("pwned")) == []
+
+
+def test_a_wrong_file_is_told_by_the_job_that_meets_it(checkout, tmp_path):
+    (tmp_path / "mine.jsonl").write_bytes(b'{"text": "one"}\n{"text": "two"\n')
+    overlay = write_yaml(tmp_path / "mine.yaml", {"study": "mine"} | mine(tmp_path / "mine.jsonl"))
+    done = snakemake(checkout, "results/mine/corpus/mine.parquet", overlay=overlay)
+    assert done.returncode not in (0, None)
+    line = the_line(done.stdout + done.stderr)
+    assert_says(line, ("mine.jsonl:2:", "not JSON"))
+    assert (checkout / "results/mine/logs/corpus/mine.log").read_text(encoding="utf-8") == f"{line}\n"
+    assert made(checkout / "results/mine") == []
+
+
+def test_hostile_values_are_values_in_a_shell(checkout, tmp_path):
+    path = tmp_path / 'a\'; touch pwned; "$(touch pwned)" `touch pwned` *.jsonl'
+    field = "$(touch pwned)'; touch pwned #\n{input}\\"
+    path.write_text("".join(json.dumps({field: f"text {number}"}) + "\n" for number in range(20)), encoding="utf-8")
+    overlay = write_yaml(tmp_path / "mine.yaml", {"study": "hostile"} | mine(tmp_path / "a*.jsonl", field=field))
+    done = snakemake(checkout, "results/hostile/corpus/mine.parquet", overlay=overlay)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (checkout / "results/hostile/corpus/mine.parquet").is_file()
+    assert list(checkout.rglob("pwned")) == []
+
+
+def mine(path: Path, **domain: str) -> dict:
+    domains = [LocalFiles(name="mine", path=str(path), **domain).model_dump(), {"name": "code", "kind": "embedded"}]
+    return {"corpus": {"domains": domains, "natural": ["mine"], "formal": ["code"]}}
+
+
+def test_the_command_prints_one_line_and_no_other(checkout, model_folder, tmp_path):
+    folder = tmp_path / "folder"
+    shutil.copytree(model_folder, folder)
+    change, says = MODELS["weight_missing"]
+    change(folder)
+    done = run(checkout / "workflow", sys.executable, "-m", "contextpress.cli", *load_arguments(folder, model_folder))
     assert done.returncode == 2
-    assert_says(the_line(done), says)
-    assert not out.exists()
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert_says(the_line(done.stderr), says)
+
+
+def test_the_right_config_beside_them_is_accepted(checkout):
+    done = snakemake(checkout, "-n")
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -41,6 +41,8 @@ Step = Callable[..., None]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0 done, 2 a mistake of the user, told in one line."""
+    # Its bars and reports would bury the one line that tells of a mistake. Read when transformers is imported.
+    os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"} | os.environ
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     # Imports make a million objects that stay. To look among them for cycles, as Python does after every 700 new ones,
     # took 1.3 of the 5.5 s in which a training step imports torch and transformers.
@@ -106,7 +108,7 @@ def _value(kind: object, value: object) -> object:
     if isinstance(kind, type) and issubclass(kind, Spec) and isinstance(value, str):
         try:
             return kind.read(json.loads(value))
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # brackets in thousands, beside what is not JSON
             raise UserError(f"--spec is not JSON: {error}") from None
     return value
 

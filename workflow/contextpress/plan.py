@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from contextpress.analysis.hypotheses import same_rules, without_verdicts
 from contextpress.analysis.spec import (
@@ -47,6 +47,7 @@ from contextpress.latency.spec import LatencySpec
 from contextpress.lm.spec import LoadSpec, PretrainSpec, Shape, WarmupSpec
 from contextpress.reconstruction.spec import CrammingSpec, ReconstructionSpec
 from contextpress.report.spec import SummarySpec
+from contextpress.runtime.errors import UserError
 from contextpress.runtime.spec import Spec
 from contextpress.study import ModelConfig, Study
 from contextpress.tokens.spec import MixtureSpec
@@ -103,6 +104,19 @@ class Plan:
         self._shapes = {shape.name: shape for shape in self.study.lm.shapes}
         self.domains: dict[str, Domain] = {domain.name: domain for domain in self.study.corpus.domains}
 
+    def check(self) -> Self:
+        """Ask for what rules ask for only later, where an error is told less plainly.
+
+        Raises:
+            UserError: if a domain's files are not there, or a mixture cannot be made of the domains.
+        """
+        for domain in self.domains:
+            self.files(domain)
+        for model in self.models.values():
+            if model.config.pretrain:
+                self.mixture(model.config.pretrain)
+        return self
+
     # -- corpus and tokens
 
     @cached_property
@@ -119,9 +133,17 @@ class Plan:
         return isinstance(self.domains[name], Embedded)
 
     def files(self, name: str) -> list[str]:
-        """The user's own files that a domain reads, as inputs: an edit to one reruns what follows from it."""
+        """The user's own files that a domain reads, as inputs: an edit to one reruns what follows from it.
+
+        Raises:
+            UserError: if there is none, or one that cannot be an input.
+        """
         domain = self.domains[name]
-        return [str(path) for path in local_paths(domain)] if isinstance(domain, LocalFiles) else []
+        found = [str(path) for path in local_paths(domain)] if isinstance(domain, LocalFiles) else []
+        for path in found:
+            if "{" in path or "}" in path:
+                raise UserError(f"domain {name}: {path} has a brace, which Snakemake takes for a wildcard; rename it")
+        return found
 
     def mixture(self, name: str) -> MixtureSpec:
         """Spec of one of D1 .. D6."""

@@ -28,11 +28,17 @@ from contextpress.figures.spec import FiguresConfig
 from contextpress.lm.spec import CopyWarmup, Pretraining, Shape
 from contextpress.reconstruction.spec import CrammingConfig, ReconstructionSpec
 from contextpress.runtime.schedule import Schedule
-from contextpress.runtime.spec import Number, Spec, Whole, distinct
+from contextpress.runtime.spec import NAME_LENGTH, Number, Spec, Whole, distinct
 from contextpress.tokens.spec import PassagesSpec, TokenizerSpec
 
 MixtureName = Literal["D1", "D2", "D3", "D4", "D5", "D6", "random"]
 MODEL_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
+# Names that results, logs or benchmarks beside those of studies, domains and models have.
+TAKEN = {
+    "study": ("calibration", "chaos"),
+    "corpus.domains": ("harvest", "manifest"),
+    "lm.models": ("gap", "model_free", "perplexity"),
+}
 
 
 def _list_of(kind: object) -> object:
@@ -84,13 +90,13 @@ class TokensConfig(Spec):
 class ModelConfig(Spec):
     """One language model: pretrained here from scratch, or loaded."""
 
-    name: str = Field(pattern=MODEL_NAME, description="how encoders and decoders refer to it")
+    name: str = Field(pattern=MODEL_NAME, max_length=NAME_LENGTH, description="how encoders and decoders refer to it")
     pretrain: MixtureName | None = Field(
         None, description="mixture to pretrain on: D1 .. D6; or random: uniform random tokens, as a control"
     )
     shape: str = Field("base", description="one of lm.shapes, for a model that is pretrained")
     load: str | None = Field(None, min_length=1, description="folder or hub id of a causal LM to load instead")
-    revision: str | None = Field(None, description="its revision on the hub")
+    revision: str | None = Field(None, min_length=1, description="its revision on the hub")
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -195,7 +201,10 @@ class Study(Spec):
     """A whole study."""
 
     study: str = Field(
-        "default", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="name of the study and of its folder in results/"
+        "default",
+        pattern=r"^[a-z0-9][a-z0-9_-]*$",
+        max_length=NAME_LENGTH,
+        description="name of the study and of its folder in results/",
     )
     seeds: _list_of(Annotated[Whole, Field(ge=0, lt=10_000)]) = Field(  # type: ignore[valid-type]
         (0, 1, 2),
@@ -221,13 +230,26 @@ class Study(Spec):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
-        for key, names in (
-            ("lm.models", [model.name for model in self.lm.models]),
-            ("lm.shapes", [shape.name for shape in self.lm.shapes]),
-        ):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"{key} has {twice[0]} twice: names must differ")
+        domains = [domain.name for domain in self.corpus.domains]
+        models = [model.name for model in self.lm.models]
+        for key, names in (("study", [self.study]), ("corpus.domains", domains), ("lm.models", models)):
+            for name in names:
+                if name.lower() in TAKEN[key]:
+                    raise ValueError(
+                        f"{key} has {name}, which names files of the workflow itself; not allowed: "
+                        f"{', '.join(TAKEN[key])}"
+                    )
+        for key, names in (("lm.models", models), ("lm.shapes", [shape.name for shape in self.lm.shapes])):
+            seen: dict[str, str] = {}
+            for name in names:
+                if name in seen.values():
+                    raise ValueError(f"{key} has {name} twice: names must differ")
+                if name.lower() in seen:
+                    raise ValueError(
+                        f"{key} has {seen[name.lower()]} and {name}: names must differ in more than case, for they "
+                        "name folders"
+                    )
+                seen[name.lower()] = name
         return self
 
     @model_validator(mode="after")

@@ -12,22 +12,19 @@ if os.getenv("PYTHONPATH", "").split(os.pathsep)[0] != PACKAGE_ROOT:
         )
     )
 
+from contextpress.configfiles import check_files
 from contextpress.plan import Plan
 from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.runs import Run
 
+check_files(map(Path, workflow.configfiles))
+
 
 def checked():
     """The plan and this run, or an end in one line. A WorkflowError would come with lines of Snakemake's own."""
     try:
-        plan = Plan(config)
-        # Asked for by the rules' functions as well, where an error is told less plainly.
-        for domain in plan.domains:
-            plan.files(domain)
-        for model in plan.models.values():
-            if model.config.pretrain:
-                plan.mixture(model.config.pretrain)
+        plan = Plan(config).check()
         run = Run(Path(".snakemake")) if workflow.is_main_process else None
     except UserError as error:
         raise SystemExit(f"contextpress: {error}") from None

@@ -38,10 +38,10 @@ rule domain:
     params:
         spec=spec_of(PLAN.domain, "domain"),
         harvest=lambda wildcards, input: (
-            f"--harvest {input.harvest}" if input.harvest else ""
+            ["--harvest", *input.harvest] if input.harvest else []
         ),
     shell:
-        "contextpress corpus domain --spec {params.spec:q} {params.harvest} --output {output:q} &> {log:q}"
+        "contextpress corpus domain --spec {params.spec:q} {params.harvest:q} --output {output:q} &> {log:q}"
 
 
 rule manifest:

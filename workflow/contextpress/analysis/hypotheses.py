@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from contextpress.runtime.spec import Number, Spec, Whole
+from contextpress.tokens.spec import Variant
 
 # Columns of the observations, and three that are made from them: what real memory adds over shuffled memory.
 Measure = Literal[
@@ -149,7 +150,9 @@ class ClaimsSpec(Spec):
     min_passages: Whole = Field(default=100, ge=3, description="Fewer passages leave a claim inconclusive.")
     min_documents: Whole = Field(default=20, ge=2, description="Fewer clusters leave a claim inconclusive.")
     min_seeds: Whole = Field(default=2, ge=1, description="Fewer training seeds leave a claim inconclusive.")
-    variants: tuple[str, ...] = Field(default=("normal",), description="Rungs of the control ladder that count.")
+    variants: tuple[Variant, ...] = Field(
+        default=("normal",), min_length=1, description="Rungs of the control ladder that count."
+    )
     natural_only: bool = Field(
         default=True,
         description="Leave out generated text (entropy rate known); it is reported beside the claim instead.",

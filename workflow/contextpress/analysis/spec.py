@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contextpress.analysis.hypotheses import (
     ClaimsSpec,
@@ -129,6 +129,7 @@ COVERED = 0.93  # least share of 95 % intervals that hold the planted effect
 # What a simulated study hides: nothing; a partial correlation of decoder entropy at the bound of C2; effects.
 Kind = Literal["none", "bound", "encoder", "decoder", "both", "gap"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+MOST_CHUNKS = 1000  # jobs of a kind; more would be planned for longer than they are worth
 NULL_KINDS: tuple[Kind, ...] = ("none", "bound")
 
 
@@ -158,6 +159,16 @@ class Calibration(SimulatedStudies):
     )
     planted_studies: Whole = Field(default=1000, ge=2, description="Studies of each kind that plant an effect.")
     chunk: Whole = Field(default=250, ge=1, description="Studies per job.")
+
+    @model_validator(mode="after")
+    def _not_too_many_jobs(self) -> Self:
+        studies = max(self.null_studies, self.planted_studies)
+        if studies > MOST_CHUNKS * self.chunk:
+            raise ValueError(
+                f"chunk is {self.chunk}: {studies} studies of a kind make more than {MOST_CHUNKS} jobs; at least "
+                f"{-(-studies // MOST_CHUNKS)} is wanted"
+            )
+        return self
 
     def chunks(self) -> dict[str, tuple[Kind, int, int]]:
         """Kind, first study and number of studies of every job, by name."""

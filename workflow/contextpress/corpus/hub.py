@@ -8,7 +8,7 @@ from typing import Any
 from contextpress.corpus.cutting import Document
 from contextpress.corpus.local import cut_record, text_of
 from contextpress.corpus.spec import HubDataset
-from contextpress.runtime.errors import UserError
+from contextpress.runtime.errors import UserError, first_line
 
 
 def documents(domain: HubDataset, characters: int, document_characters: int) -> Iterator[Document]:
@@ -48,15 +48,11 @@ def _records(domain: HubDataset) -> Iterator[Mapping[str, Any]]:
         )
         yield from data
     except DatasetNotFoundError as error:
-        raise UserError(f"{where} was not found, or needs a login (hf auth login): {_first_line(error)}") from None
+        raise UserError(f"{where} was not found, or needs a login (hf auth login): {first_line(error)}") from None
     except (ConnectionError, TimeoutError) as error:
         raise UserError(
-            f"{where} cannot be reached: {_first_line(error)}; fill the cache where there is a network and set "
+            f"{where} cannot be reached: {first_line(error)}; fill the cache where there is a network and set "
             "`streaming: false`, or use `kind: files`"
         ) from None
     except (ValueError, RuntimeError, OSError) as error:
-        raise UserError(f"{where} cannot be read: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{where} cannot be read: {first_line(error)}") from None

@@ -36,6 +36,17 @@ def local_paths(domain: LocalFiles) -> list[Path]:
         UserError: if there is none, or one is of a kind that is not read.
     """
     where = f"domain {domain.name}: {domain.path}"
+    try:
+        found = _found(domain, where)
+    except (OSError, ValueError) as error:  # a name too long, a folder that may not be read, "**" beside other letters
+        raise UserError(f"{where} cannot be read: {_reason(error)}") from None
+    for path in found:
+        if path.suffix.lower() not in PLAIN + RECORDS:
+            raise UserError(f"domain {domain.name}: {path} is not one of the kinds {', '.join(PLAIN + RECORDS)}")
+    return sorted(found)
+
+
+def _found(domain: LocalFiles, where: str) -> list[Path]:
     if has_magic(domain.path):
         root = _root(domain)
         pattern = Path(domain.path).relative_to(root).as_posix()
@@ -46,15 +57,19 @@ def local_paths(domain: LocalFiles) -> list[Path]:
         given = Path(domain.path)
         if not given.exists():
             raise UserError(f"{where} does not exist")
-        found = [given]
         if given.is_dir():
             found = [path for path in given.rglob("*") if path.is_file() and path.suffix.lower() in PLAIN + RECORDS]
             if not found:
                 raise UserError(f"{where} holds no file of the kinds {', '.join(PLAIN + RECORDS)}")
-    for path in found:
-        if path.suffix.lower() not in PLAIN + RECORDS:
-            raise UserError(f"domain {domain.name}: {path} is not one of the kinds {', '.join(PLAIN + RECORDS)}")
-    return sorted(found)
+        elif given.is_file():
+            found = [given]
+        else:
+            raise UserError(f"{where} is neither a file nor a folder")
+    return found
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def documents(domain: LocalFiles, characters: int, document_characters: int) -> Iterator[Document]:
@@ -133,6 +148,8 @@ def _json_records(path: Path, field: str) -> Iterator[tuple[int, str]]:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise UserError(f"{where}: not JSON ({error.msg}, column {error.colno})") from None
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in thousands
+            raise UserError(f"{where}: not JSON that can be read ({error})") from None
         if not isinstance(record, dict):
             raise UserError(f"{where}: a JSON object with the field {field!r} is wanted, not {type(record).__name__}")
         if field not in record:
@@ -143,10 +160,13 @@ def _json_records(path: Path, field: str) -> Iterator[tuple[int, str]]:
 def _json_lines(path: Path) -> Iterator[str]:
     # One by one: such files are often larger than memory.
     offset = 0
-    with path.open("rb") as handle:
-        for line in handle:
-            yield _decoded(path, line, offset)
-            offset += len(line)
+    try:
+        with path.open("rb") as handle:
+            for line in handle:
+                yield _decoded(path, line, offset)
+                offset += len(line)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _parquet_records(path: Path, field: str) -> Iterator[tuple[int, str]]:
@@ -161,7 +181,7 @@ def _parquet_records(path: Path, field: str) -> Iterator[tuple[int, str]]:
                 for value in batch.column(0).to_pylist():
                     yield number, text_of(value, field, f"{path}, row {number}")
                     number += 1
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} cannot be read as Parquet: {error}") from None
 
 
@@ -177,7 +197,7 @@ def _csv_records(path: Path, field: str) -> Iterator[tuple[int, str]]:
             # As text, whatever it looks like: "007" and "NA" are what is written in the file.
             convert_options=csv.ConvertOptions(column_types={field: pa.string()}, strings_can_be_null=False),
         )
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise UserError(f"{path} cannot be read as CSV: {error}") from None
     _has_column(path, field, table.column_names)
     for number, value in enumerate(table.column(field).to_pylist()):
@@ -187,6 +207,8 @@ def _csv_records(path: Path, field: str) -> Iterator[tuple[int, str]]:
 def _has_column(path: Path, field: str, names: list[str]) -> None:
     if field not in names:
         raise UserError(f"{path}: no column {field!r}; there are {', '.join(map(repr, names)) or 'none'}")
+    if names.count(field) > 1:
+        raise UserError(f"{path}: column {field!r} is there {names.count(field)} times; one is wanted")
 
 
 def text_of(value: Any, field: str, where: str) -> str:  # noqa: ANN401 - whatever a file holds
@@ -197,6 +219,12 @@ def text_of(value: Any, field: str, where: str) -> str:  # noqa: ANN401 - whatev
     """
     if not isinstance(value, str):
         raise UserError(f"{where}: {field!r} is {'empty' if value is None else type(value).__name__}, not text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # JSON can write half of a character
+        raise UserError(
+            f"{where}: {field!r} is not UTF-8: half of a surrogate pair at character {error.start}"
+        ) from None
     return value
 
 

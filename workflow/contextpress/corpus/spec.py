@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from contextpress.corpus.words import GRAMMAR_CHOICES, WORDS
-from contextpress.runtime.spec import Number, Spec, Whole
+from contextpress.runtime.spec import NAME_LENGTH, Number, Spec, Whole
 
 Extract = Literal["prose", "apiref", "code", "tests", "examples", "cfamily", "config", "tables", "hashes"]
 EXTRACTS: tuple[Extract, ...] = (
@@ -23,6 +23,7 @@ class Named(Spec):
 
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_]*$",
+        max_length=NAME_LENGTH,
         description="Name of the domain in every table and figure: lower-case letters, digits and underscores.",
     )
     characters: Whole | None = Field(
@@ -70,11 +71,15 @@ class HubDataset(Named):
 
     kind: Literal["datasets"] = "datasets"
     dataset: str = Field(min_length=1, description="Name on the hub, such as wikimedia/wikipedia, or a local folder.")
-    config: str | None = Field(None, description="Configuration (subset) of the data set, such as 20231101.en.")
+    config: str | None = Field(
+        None, min_length=1, description="Configuration (subset) of the data set, such as 20231101.en."
+    )
     split: str = Field("train", min_length=1, description="Split of the data set to read; it is split anew here.")
     field: str = Field("text", min_length=1, description="The column that holds the text.")
     revision: str | None = Field(
-        None, description="Commit or tag of the data set. Set it: without one the text may change from run to run."
+        None,
+        min_length=1,
+        description="Commit or tag of the data set. Set it: without one the text may change from run to run.",
     )
     streaming: bool = Field(
         True,

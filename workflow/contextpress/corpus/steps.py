@@ -33,7 +33,14 @@ def domain(*, spec: DomainSpec, output: Path, harvest: Path | None = None) -> No
     if spec.characters is None or spec.cut is None:
         raise UserError(f"domain {spec.domain.name}: the spec needs `characters` and `cut`")
     found = list(_documents(spec, spec.characters, spec.cut.document_characters))
-    write_documents(output, table({spec.domain.name: found}, spec.cut))
+    documents = table({spec.domain.name: found}, spec.cut)
+    different = documents["text"].nunique()
+    if different < len(SPLITS):
+        raise UserError(
+            f"domain {spec.domain.name} holds the same text again and again: {len(found)} documents, {different} "
+            f"different; at least {len(SPLITS)} are wanted, so that what is tested was not trained on"
+        )
+    write_documents(output, documents)
 
 
 def manifest(*, documents: list[Path], output: Path) -> None:

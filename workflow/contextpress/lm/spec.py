@@ -7,13 +7,15 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from contextpress.runtime.schedule import Schedule
-from contextpress.runtime.spec import Number, Spec, Whole
+from contextpress.runtime.spec import NAME_LENGTH, Number, Spec, Whole
 
 
 class Shape(Spec):
     """Size of a Llama-shaped model."""
 
-    name: str = Field("base", pattern=r"^[a-z][a-z0-9]*$", description="how models refer to this size")
+    name: str = Field(
+        "base", pattern=r"^[a-z][a-z0-9]*$", max_length=NAME_LENGTH, description="how models refer to this size"
+    )
     layers: Whole = Field(4, gt=0, description="transformer blocks")
     width: Whole = Field(192, gt=0, description="hidden size; a multiple of heads")
     heads: Whole = Field(6, gt=0, description="attention heads")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from contextpress.lm.folder import CONFIG, WEIGHTS, load_model, save_model
+from contextpress.lm.folder import CONFIG, WEIGHTS, load_model, save_model, sees_ahead
 from contextpress.lm.pretrain import new_model, pretrain, warm_up
 from contextpress.lm.spec import LoadSpec, PretrainSpec, WarmupSpec
 from contextpress.runtime.checkpoint import fingerprint, work_in
@@ -60,7 +60,15 @@ def load(*, spec: LoadSpec, tokenizer: Path, output: Path, record: Path) -> None
         )
     model = load_model(spec.path, device, spec.revision)
     if model.get_input_embeddings().num_embeddings < len(words):
-        raise UserError(f"model {spec.name} ({spec.path}) has fewer embeddings than its tokenizer has entries")
+        raise UserError(
+            f"model {spec.name} ({spec.path}) has {model.get_input_embeddings().num_embeddings} embeddings, fewer than "
+            f"the {len(words)} entries of its tokenizer"
+        )
+    if sees_ahead(model, len(words)):
+        raise UserError(
+            f"model {spec.name} ({spec.path}) is of type {model.config.model_type} and sees tokens that are still to "
+            "come, or computes what is no number; a causal language model is wanted"
+        )
     longest = getattr(model.config, "max_position_embeddings", None)
     if longest is not None and longest < spec.positions:
         raise UserError(

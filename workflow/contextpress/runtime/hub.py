@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from contextpress.runtime.errors import UserError
+from contextpress.runtime.errors import UserError, first_line
 
 PATIENCE = 10.0  # seconds for the one question whether the hub can be reached and has the name
 
@@ -22,14 +22,18 @@ def located(kind: str, name: str | Path, revision: str | None, needed: str) -> d
         UserError: if there is no such folder, the hub has no such name or revision, or it cannot be reached and its
             cache has no copy.
     """
-    folder = Path(name).expanduser()
     cannot = f"{kind} {name} cannot be loaded"
-    if folder.is_dir():
-        if needed and not (folder / needed).is_file():
-            raise UserError(f"{cannot}: the folder has no {needed}")
-        return _arguments(str(folder), None, here=True)
+    try:
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            if needed and not (folder / needed).is_file():
+                raise UserError(f"{cannot}: the folder has no {needed}")
+            return _arguments(str(folder), None, here=True)
+        there = folder.exists()
+    except (OSError, RuntimeError) as error:  # a name too long, the home of nobody
+        raise UserError(f"{cannot}: there is no such folder ({error})") from None
     said = str(name)
-    if isinstance(name, Path) or said.startswith((".", "/", "~")) or said.count("/") > 1 or folder.exists():
+    if isinstance(name, Path) or said.startswith((".", "/", "~")) or said.count("/") > 1 or there:
         raise UserError(f"{cannot}: there is no such folder")
     return _arguments(said, revision, here=not _on_the_hub(cannot, said, revision, needed))
 
@@ -66,7 +70,7 @@ def _on_the_hub(cannot: str, name: str, revision: str | None, needed: str) -> bo
             "private (hf auth login)"
         ) from None
     except Exception as error:  # the hub's client passes on the errors of the libraries below it
-        cause = f"the hub cannot be reached ({(str(error).splitlines() or [type(error).__name__])[0]})"
+        cause = f"the hub cannot be reached ({first_line(error)})"
     if isinstance(try_to_load_from_cache(name, needed or "tokenizer_config.json", revision=revision), str):
         return False
     raise UserError(

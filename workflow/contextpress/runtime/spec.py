@@ -14,12 +14,16 @@ from contextpress.runtime.errors import UserError
 TAG = "kind"  # the key that tells the members of a union apart
 UNKNOWN = "unknown_key"
 LONGEST = 80  # characters of a value that a message shows
+NAME_LENGTH = 64  # characters of a name: those of a compressor hold two, and a file's may have 255
+LARGEST = 2**63  # what tables and generators of random numbers hold is below this
 
 
-def _refuse_bool(value: object) -> object:
+def _plain_number(value: object) -> object:
     # Python counts True as 1; a config that says `seeds: [yes]` is a mistake, not a seed.
     if isinstance(value, bool):
         raise ValueError("a number is wanted, not true or false")
+    if isinstance(value, int) and abs(value) >= LARGEST:
+        raise ValueError("a number below 2^63 is wanted")
     return value
 
 
@@ -30,8 +34,8 @@ def distinct(values: tuple) -> tuple:
     return values
 
 
-Number = Annotated[float, BeforeValidator(_refuse_bool)]
-Whole = Annotated[int, BeforeValidator(_refuse_bool)]
+Number = Annotated[float, BeforeValidator(_plain_number)]
+Whole = Annotated[int, BeforeValidator(_plain_number)]
 
 
 class Spec(BaseModel):
@@ -50,7 +54,8 @@ class Spec(BaseModel):
         if isinstance(values, Mapping):
             unknown = [str(key) for key in values if key not in cls.model_fields]
             if unknown:
-                raise PydanticCustomError(UNKNOWN, "{known}", {"key": unknown[0], "known": ", ".join(cls.model_fields)})
+                key = unknown[0].encode(errors="backslashreplace").decode()  # pydantic chokes on half a character
+                raise PydanticCustomError(UNKNOWN, "{known}", {"key": key, "known": ", ".join(cls.model_fields)})
         return values
 
     @classmethod
@@ -75,12 +80,12 @@ def describe(error: ValidationError, values: Mapping[str, Any], where: str = "")
     problems = [problem for problem in error.errors(include_url=False) if not _follows(problem)]
     problem = problems[0]
     kind, context = problem["type"], problem.get("ctx", {})
-    key = ".".join(part for part in (where, _key(problem["loc"], values)) if part)
+    key = _cut(".".join(part for part in (where, _key(problem["loc"], values)) if part))
     value, message = problem["input"], problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
     more = len(problems) - 1
     tail = f" (and {more} more)" if more else ""
     if kind == UNKNOWN:
-        unknown = f"{key}.{context['key']}" if key else context["key"]
+        unknown = _cut(f"{key}.{context['key']}" if key else context["key"])
         return f"config key {unknown} is not known; known here: {context['known']}{tail}"
     if kind == "missing":
         return f"config key {key} is missing{tail}"
@@ -97,9 +102,22 @@ def describe(error: ValidationError, values: Mapping[str, Any], where: str = "")
     elif _holds_mappings(value):
         # A rule between keys: its message names them, and the whole section would bury it.
         return f"config key {key}: {message}{tail}" if key else f"config: {message}{tail}"
-    shown = json.dumps(value, ensure_ascii=False, default=str)
-    shown = shown if len(shown) <= LONGEST else shown[: LONGEST - 3] + "..."
-    return f"config key {key or 'config'} is {shown}: {message[0].lower() + message[1:]}{tail}"
+    return f"config key {key or 'config'} is {_shown(value)}: {message[0].lower() + message[1:]}{tail}"
+
+
+def _shown(value: object) -> str:
+    """The beginning of ``value`` as JSON. No more is written out: aliases of YAML make endless values."""
+    text = ""
+    encoder = json.JSONEncoder(ensure_ascii=False, default=str, skipkeys=True, check_circular=False)
+    for part in encoder.iterencode(value):
+        text += part
+        if len(text) > LONGEST:
+            break
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
 def _follows(problem: ErrorDetails) -> bool:
@@ -120,4 +138,5 @@ def _key(steps: tuple[int | str, ...], values: object) -> str:
 
 
 def _holds_mappings(value: object) -> bool:
-    return isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(map(_holds_mappings, value)))
+    parts = value if isinstance(value, list | tuple) else [value]
+    return any(isinstance(part, Mapping) for part in parts)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from contextpress.runtime.errors import UserError, first_line
 from contextpress.runtime.files import replacing
 
 IdArray = NDArray[np.unsignedinteger]
@@ -20,8 +22,15 @@ def save_arrays(path: Path, **arrays: NDArray) -> None:
 
 
 def load_arrays(path: Path) -> dict[str, NDArray]:
-    """Read all arrays of a safetensors file."""
-    return load_file(path)
+    """Read all arrays of a safetensors file.
+
+    Raises:
+        UserError: if it is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} cannot be read as safetensors: {first_line(error)}") from None
 
 
 def narrow(ids: list[int], vocabulary: int) -> IdArray:

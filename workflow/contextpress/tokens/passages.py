@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pandas as pd
 import pyarrow as pa
 
 from contextpress.runtime.tables import required
+from contextpress.tokens.spec import Variant
 
 # From most to least like the text a model was trained on (ICAE, arXiv 2307.06945, table 3; IC-Former, 2410.04524).
-VARIANTS = ("normal", "words_shuffled", "reversed", "ids_plus_1", "random_ids")
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 PASSAGES = pa.schema(
     [

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from contextpress.runtime.spec import Spec, Whole
+
+# A passage as it is, and its disturbed forms: the control ladder.
+Variant = Literal["normal", "words_shuffled", "reversed", "ids_plus_1", "random_ids"]
 
 
 class TokenizerSpec(Spec):
@@ -14,9 +19,11 @@ class TokenizerSpec(Spec):
         2048, ge=300, le=65536, description="entries of the byte-level BPE trained on the study's own training text"
     )
     load: str | None = Field(
-        None, description="path or hub id of a tokenizer to use instead of training one (needed with loaded models)"
+        None,
+        min_length=1,
+        description="path or hub id of a tokenizer to use instead of training one (needed with loaded models)",
     )
-    revision: str | None = Field(None, description="its revision on the hub")
+    revision: str | None = Field(None, min_length=1, description="its revision on the hub")
 
 
 class PassagesSpec(Spec):

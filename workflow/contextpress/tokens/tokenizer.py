@@ -9,7 +9,7 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from contextpress.runtime.errors import UserError
+from contextpress.runtime.errors import UserError, first_line
 from contextpress.runtime.files import read_json
 from contextpress.runtime.hub import located
 
@@ -52,10 +52,14 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
     Raises:
         UserError: if it is not there, or has no <bos> token to score a first token after.
     """
+    where = located("tokenizer", path, revision, "")
     try:
-        tokenizer = _class_of(Path(path).expanduser()).from_pretrained(**located("tokenizer", path, revision, ""))
-    except (OSError, ValueError) as error:
-        raise UserError(f"tokenizer {path} cannot be loaded: {str(error).splitlines()[0]}") from None
+        tokenizer = _class_of(Path(path).expanduser()).from_pretrained(**where)
+    except Exception as error:  # a folder can be wrong in more ways than the libraries below have errors of their own
+        raise UserError(
+            f"tokenizer {path} cannot be loaded: {first_line(error)}; {TOKENIZER} and tokenizer_config.json are "
+            "wanted, as transformers saves them"
+        ) from None
     if tokenizer.bos_token_id is None:
         raise UserError(f"tokenizer {path} has no beginning-of-sequence token; the first token could not be scored")
     return tokenizer
@@ -64,7 +68,8 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
 def _class_of(folder: Path) -> Any:  # noqa: ANN401 - transformers' own classes are not typed
     """What loads a tokenizer: the general class, if the folder names it and no model beside it asks for another."""
     described, alone = folder / "tokenizer_config.json", not (folder / "config.json").exists()
-    named = read_json(described).get("tokenizer_class") if alone and described.is_file() else None
+    values = read_json(described) if alone and described.is_file() else {}
+    named = values.get("tokenizer_class") if isinstance(values, dict) else None
     if named == PreTrainedTokenizerFast.__name__:
         return PreTrainedTokenizerFast
     # Imported only now: it takes torch with it, and a study's own tokenizer does without.
