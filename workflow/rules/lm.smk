@@ -16,14 +16,15 @@ rule warmup:
     conda:
         ENVIRONMENT
     # All else waits for it. Rounding depends on the number of threads: on one core the weights differ a little.
-    threads: 2
+    threads: max(2, PLAN.study.lm.warmup.schedule.processes)
     params:
+        command=started(PLAN.study.lm.warmup.schedule),
         spec=lambda wildcards: PLAN.warmup(wildcards.shape).line(),
         tokenizer=folder_of("tokenizer"),
         checkpoints=f"{RESULTS}/checkpoints/lm/warmup-{{shape}}",
         folder=folder_of("weights"),
     shell:
-        "contextpress lm warmup --spec {params.spec:q} --tokenizer {params.tokenizer:q}"
+        "{params.command} lm warmup --spec {params.spec:q} --tokenizer {params.tokenizer:q}"
         " --checkpoints {params.checkpoints:q} --output {params.folder:q} --record {output.record:q} &> {log:q}"
 
 
@@ -53,14 +54,16 @@ rule pretrain:
     priority: 2
     conda:
         ENVIRONMENT
+    threads: PLAN.study.lm.pretraining.schedule.processes
     params:
+        command=started(PLAN.study.lm.pretraining.schedule),
         spec=spec_of(PLAN.pretrain, "model"),
         start=folder_of("start"),
         tokenizer=folder_of("tokenizer"),
         checkpoints=f"{RESULTS}/checkpoints/lm/{{model}}",
         folder=folder_of("weights"),
     shell:
-        "contextpress lm train --spec {params.spec:q} --start {params.start:q} --rows {input.rows:q}"
+        "{params.command} lm train --spec {params.spec:q} --start {params.start:q} --rows {input.rows:q}"
         " --tokenizer {params.tokenizer:q} --checkpoints {params.checkpoints:q} --output {params.folder:q} --record {output.record:q} &> {log:q}"
 
 

@@ -9,19 +9,24 @@ from functools import cache
 import torch
 
 from contextpress.runtime.accelerators import hold, visible
+from contextpress.runtime.processes import join
 
 
-def prepare(seed: int) -> torch.device:
+def prepare(seed: int, processes: int = 1) -> torch.device:
     """Seed torch, set its threads to what the workflow granted (``OMP_NUM_THREADS``), and choose the device.
 
-    An accelerator is this process's own until it ends; with all of them taken by other jobs this call waits.
+    An accelerator is this process's own until it ends; with all of them taken by other jobs this call waits. Of a
+    training by several ``processes`` each calls this, and each has a device.
+
+    Raises:
+        UserError: if there are not as many processes, or fewer accelerators than processes.
     """
     torch.manual_seed(seed)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Else every new tensor is first filled with NaN. A read of what was never written would be a defect anyhow.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    return own_device()
+    return own_device() if processes == 1 else join(processes)
 
 
 @cache
