@@ -19,7 +19,7 @@ from contextpress.compressor.model import Compressor
 from contextpress.compressor.objectives import Autoencoding
 from contextpress.compressor.spec import Architecture, Curriculum
 from contextpress.compressor.training import train
-from contextpress.lm.pretrain import next_token_loss, pretrain
+from contextpress.lm.pretrain import NextToken, pretrain
 from contextpress.lm.rows import plain_rows
 from contextpress.lm.spec import Pretraining
 from contextpress.runtime.device import attention_kernel, has_bf16
@@ -33,7 +33,8 @@ ALL_OF_THE_WINDOW = Curriculum(quarter=0, half=0, small_groups=0)
 def our_compressor(shape: Shape, device: torch.device) -> Side:
     """The compressor room's training, with ICAE's read-out, and with AdamW for all weights as the Trainer has it."""
     objective = _WithoutMuon(Autoencoding(_compressor(shape, device, "memory_tokens"), 0.0))
-    answer = _our_curve(objective, objective, tokens(shape, shape.checked * shape.batch, shape.window), shape, device)
+    parts = tokens(shape, shape.checked * shape.batch, shape.window).chunk(shape.checked)
+    answer = _our_curve(objective, [(part,) for part in parts])
     return Side(_training(objective, shape), answer, _dtype(device))
 
 
@@ -56,13 +57,8 @@ def icae_batched(shape: Shape, device: torch.device) -> Side:
 def our_language_model(shape: Shape, device: torch.device) -> Side:
     """The lm room's pretraining on rows of running text alone, with AdamW for all weights as the Trainer has it."""
     model = _WithoutMuon(language_model(shape, device, attention_kernel(device)))
-    answer = _our_curve(
-        model,
-        lambda rows: next_token_loss(model, plain_rows(rows, 1, BOS)),
-        tokens(shape, shape.checked * shape.rows, shape.row),
-        shape,
-        device,
-    )
+    parts = tokens(shape, shape.checked * shape.rows, shape.row).chunk(shape.checked)
+    answer = _our_curve(NextToken(model), [plain_rows(part, 1, BOS) for part in parts])
     windows = tokens(shape, shape.steps * shape.rows, shape.row)
     spec = Pretraining(schedule=_schedule(shape.steps, shape.rows), row=shape.row, restate_share=0, random_share=0)
 
@@ -211,17 +207,11 @@ def _training(objective: nn.Module, shape: Shape) -> Callable[[], float]:
     return run
 
 
-def _our_curve(
-    module: nn.Module, loss_of_rows: Callable[[Tensor], Tensor], rows: Tensor, shape: Shape, device: torch.device
-) -> np.ndarray:
-    """Losses of the checked steps."""
-    parts = rows.chunk(shape.checked)
-
-    def loss_of(step: int) -> Tensor:
-        return loss_of_rows(parts[step].to(device))
-
-    schedule = _schedule(shape.checked, len(parts[0]))
-    return np.array(fit("ours", module, loss_of, schedule, rows.numel()).loss)
+def _our_curve(objective: nn.Module, inputs: list[tuple[Tensor, ...]]) -> np.ndarray:
+    """Losses of the checked steps, one for each of the ``inputs``."""
+    schedule = _schedule(len(inputs), len(inputs[0][0]))
+    tokens = sum(ids.numel() for ids, *_ in inputs)
+    return np.array(fit("ours", objective, inputs.__getitem__, schedule, tokens).loss)
 
 
 def _trainer_of_compressors(shape: Shape, device: torch.device, *, at_once: int, checkpointed: bool) -> Side:

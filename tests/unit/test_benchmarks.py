@@ -2,11 +2,12 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import flops
+from benchmarks import flops, scale
 from benchmarks.__main__ import keep
 from benchmarks.cases import CASES
 from benchmarks.harness import Case, Child, Growth, Row, exponent, measure, measure_growth
@@ -106,3 +107,24 @@ def test_share_of_a_study_by_hand(tmp_path):
     assert f"Inside the hot paths: {(16 + 18 + 7) / 80:.1%}" in share(tmp_path, cores=2)
     with pytest.raises(UserError, match="no benchmark files"):
         share(tmp_path / "nothing", cores=2)
+
+
+# -- on paper
+
+
+def test_the_page_holds_the_tables_of_the_module():
+    page = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
+    # The other table holds a timing, which no test depends on.
+    assert all(scale.markdown(rows) in page for rows in (scale.cost(), scale.memory()))
+
+
+@pytest.mark.parametrize("size", scale.SIZES)
+def test_pretraining_costs_six_per_weight_and_attention(size):
+    shape = scale.SIZES[size]
+    layer = 4 * shape.width**2 + 3 * shape.width * shape.intermediate
+    weights = shape.layers * layer + 32_000 * shape.width
+    assert scale.parameters(shape) == weights
+    assert abs(weights / {"200M": 200e6, "500M": 500e6, "1B": 1e9}[size] - 1) < 0.07
+    assert scale.pretraining(shape) == 6 * weights + 12 * shape.layers * shape.width * 2048
+    # A GPU at 40 % of 989 TFLOP/s
+    assert scale.hours(395.6e12 * 3600) == pytest.approx(1)

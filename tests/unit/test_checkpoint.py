@@ -154,20 +154,21 @@ def test_a_disk_that_cannot_be_written_stops_no_training(tmp_path, caplog):
     assert "cannot be written" in caplog.text
 
 
-def diverging(step: int, weight: torch.Tensor) -> torch.Tensor:
-    return (weight.sum() ** 2) * (float("nan") if step >= 4 else 1)
+class Diverging(torch.nn.Linear):
+    def forward(self, step: int) -> torch.Tensor:
+        return (self.weight.sum() ** 2) * (float("nan") if step >= 4 else 1)
 
 
 def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
-    module = torch.nn.Linear(3, 3, bias=False)
+    module = Diverging(3, 3, bias=False)
     with pytest.raises(UserError, match="trial: the loss is not finite from step 4 on"), work_in(tmp_path, "same") as c:
-        fit("trial", module, lambda step: diverging(step, module.weight), SCHEDULE, 1, c)
+        fit("trial", module, lambda step: (step,), SCHEDULE, 1, c)
     kept = load_file(c.path)
     assert len(kept["losses"]) == 4
     assert all(bool(torch.isfinite(tensor.float()).all()) for tensor in kept.values())
     # Once it is mended it goes on from there.
     with work_in(tmp_path, "same") as c:
-        mended = fit("trial", module, lambda step: diverging(0, module.weight), SCHEDULE, 1, c)
+        mended = fit("trial", module, lambda step: (0,), SCHEDULE, 1, c)
     assert len(mended.loss) == STEPS
     assert mended.loss[:4] == kept["losses"].tolist()
 
@@ -192,13 +193,14 @@ from contextpress.runtime.fit import fit
 from contextpress.runtime.schedule import Schedule
 logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
 torch.manual_seed(0)
-module, out = torch.nn.Linear(3, 3), Path(sys.argv[1])
-def loss_of(step):
-    time.sleep(0 if (out / "hurry").exists() else 0.25)
-    (out / "steps").open("a").write(f"{step}\\n")
-    return (module(torch.ones(3)) ** 2).sum()
+out = Path(sys.argv[1])
+class Slow(torch.nn.Linear):
+    def forward(self, step):
+        time.sleep(0 if (out / "hurry").exists() else 0.25)
+        (out / "steps").open("a").write(f"{step}\\n")
+        return (super().forward(torch.ones(3)) ** 2).sum()
 with work_in(out / "kept", "same") as checkpoint:
-    fit("trial", module, loss_of, Schedule(steps=500, batch=1, learning_rate=0.01), 1, checkpoint)
+    fit("trial", Slow(3, 3), lambda step: (step,), Schedule(steps=500, batch=1, learning_rate=0.01), 1, checkpoint)
 """
 
 

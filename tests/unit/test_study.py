@@ -204,6 +204,9 @@ def domains(*found: dict) -> dict:
     return {"corpus": {"domains": list(found), "natural": [found[0]["name"]], "formal": [found[-1]["name"]]}}
 
 
+EIGHT = {"steps": 9, "batch": 48, "learning_rate": 3e-3, "processes": 8}
+
+
 @pytest.mark.parametrize(
     ("config", "says"),
     [
@@ -223,6 +226,10 @@ def domains(*found: dict) -> dict:
         ({"reconstruction": {"cramming": {"vectors": [2, 2]}}}, "cramming.vectors is [2, 2]: the entries must differ"),
         ({"compressor": {"encoders": ["D9"]}}, "compressor.encoders names 'D9', which is not a defined model"),
         ({"corpus": {"formal": ["web"]}}, "corpus.formal names 'web', which is not a defined domain; defined: prose,"),
+        (
+            {"compressor": {"readouts": ["kv_prefix"], "schedule": EIGHT | {"sharding": "full"}}},
+            "config key compressor: readouts has kv_prefix, which cannot be trained with schedule.sharding full",
+        ),
         ({"study": "../x"}, 'config key study is "../x": string should match pattern'),
         ({"lm": {"models": [{"name": "D1", "pretrain": "D1", "load": "x"}]}}, "config key lm.models[0]: model D1 must"),
         ({"lm": {"models": [{"name": "A", "load": "x"}] * 2}}, "lm.models has A twice: names must differ"),

@@ -181,6 +181,14 @@ class CompressorConfig(Spec):
         None, description="weights of the domains in the training passages; empty: all domains alike"
     )
 
+    @model_validator(mode="after")
+    def _blocks_can_be_divided(self) -> Self:
+        # Torch puts a divided block together again for its backward pass when the gradient of its output comes. Keys
+        # and values are taken out of the middle of a block: their gradients would find its weights gone.
+        if "kv_prefix" in self.readouts and self.schedule.sharding == "full":
+            raise ValueError("readouts has kv_prefix, which cannot be trained with schedule.sharding full; choose none")
+        return self
+
 
 class ReconstructionConfig(ReconstructionSpec):
     """How passages are reconstructed."""

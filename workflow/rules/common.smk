@@ -85,6 +85,17 @@ def spec_of(make, *wildcard):
     return lambda wildcards: make(*(wildcards[name] for name in wildcard)).line()
 
 
+def started(schedule):
+    """How a training step is started, word by word: as any other, or for several processes by accelerate, each of them the step."""
+    if schedule.processes == 1:
+        return ["contextpress"]
+    launch = (
+        f"accelerate launch --multi_gpu --num_processes {schedule.processes} --num_machines 1 --main_process_port 0"
+        " --num_cpu_threads_per_process 1 --mixed_precision no --dynamo_backend no --module contextpress.cli"
+    )
+    return launch.split()
+
+
 def folder_of(name):
     """A params function: the folder of an input or output file, for steps that read or write whole folders."""
 

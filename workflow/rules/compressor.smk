@@ -22,9 +22,11 @@ rule compressor:
     priority: 1
     conda:
         ENVIRONMENT
+    threads: PLAN.study.compressor.schedule.processes
     resources:
         **WITH_MODEL,
     params:
+        command=started(PLAN.study.compressor.schedule),
         spec=spec_of(PLAN.compressor, "compressor"),
         encoder=folder_of("encoder"),
         decoder=folder_of("decoder"),
@@ -32,6 +34,6 @@ rule compressor:
         checkpoints=f"{RESULTS}/checkpoints/compressors/{{compressor}}",
         folder=folder_of("weights"),
     shell:
-        "contextpress compressor train --spec {params.spec:q} --encoder {params.encoder:q}"
+        "{params.command:q} compressor train --spec {params.spec:q} --encoder {params.encoder:q}"
         " --decoder {params.decoder:q} --tokenizer {params.tokenizer:q} --arrays {input.arrays:q}"
         " --checkpoints {params.checkpoints:q} --output {params.folder:q} --record {output.record:q} &> {log:q}"

@@ -16,16 +16,17 @@ rule warmup:
     conda:
         ENVIRONMENT
     # All else waits for it. Rounding depends on the number of threads: on fewer cores the weights differ a little.
-    threads: 4
+    threads: max(4, PLAN.study.lm.warmup.schedule.processes)
     resources:
         **WITH_MODEL,
     params:
+        command=started(PLAN.study.lm.warmup.schedule),
         spec=lambda wildcards: PLAN.warmup(wildcards.shape).line(),
         tokenizer=folder_of("tokenizer"),
         checkpoints=f"{RESULTS}/checkpoints/lm/warmup-{{shape}}",
         folder=folder_of("weights"),
     shell:
-        "contextpress lm warmup --spec {params.spec:q} --tokenizer {params.tokenizer:q}"
+        "{params.command:q} lm warmup --spec {params.spec:q} --tokenizer {params.tokenizer:q}"
         " --checkpoints {params.checkpoints:q} --output {params.folder:q} --record {output.record:q} &> {log:q}"
 
 
@@ -55,16 +56,18 @@ rule pretrain:
     priority: 2
     conda:
         ENVIRONMENT
+    threads: PLAN.study.lm.pretraining.schedule.processes
     resources:
         **WITH_MODEL,
     params:
+        command=started(PLAN.study.lm.pretraining.schedule),
         spec=spec_of(PLAN.pretrain, "model"),
         start=folder_of("start"),
         tokenizer=folder_of("tokenizer"),
         checkpoints=f"{RESULTS}/checkpoints/lm/{{model}}",
         folder=folder_of("weights"),
     shell:
-        "contextpress lm train --spec {params.spec:q} --start {params.start:q} --rows {input.rows:q}"
+        "{params.command:q} lm train --spec {params.spec:q} --start {params.start:q} --rows {input.rows:q}"
         " --tokenizer {params.tokenizer:q} --checkpoints {params.checkpoints:q} --output {params.folder:q} --record {output.record:q} &> {log:q}"
 
 

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from contextpress.compressor.model import Compressor
+from contextpress.runtime.objective import Objective
 
 
-class Autoencoding(nn.Module):
+class Autoencoding(Objective):
     """Restate the passage from its memory (ICAE, arXiv 2307.06945, eq. 2).
 
     decoder reads   <bos> z_1 ... z_S <restate> x_1 ... x_n
@@ -25,6 +26,12 @@ class Autoencoding(nn.Module):
     def forward(self, rows: Tensor, group: int | None = None) -> Tensor:
         """Mean nll of passages [batch, n], nats per token, given their memory; for ``group`` see ``compress``."""
         return self.nll(self.compressor.prefix(self.compressor.compress(rows, group)), rows)
+
+    def labelled(self, *inputs: Tensor | int) -> int:
+        """All tokens of the rows, and as many of each row: what is restated, and what follows."""
+        rows = inputs[0]
+        assert isinstance(rows, Tensor)
+        return rows.numel()
 
     def nll(self, prefix: Tensor, ids: Tensor) -> Tensor:
         """Mean nll of ``ids`` [batch, n] after ``prefix`` [batch, p, width], in nats per token."""

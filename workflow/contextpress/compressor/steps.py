@@ -27,7 +27,7 @@ def train(
     record: Path,
 ) -> None:
     """Train one compressor on the training text of all domains."""
-    device = prepare(spec.seed)
+    device = prepare(spec.seed, spec.schedule.processes)
     compressor = build(spec, encoder, decoder, tokenizer, device)
     objective = OBJECTIVES[spec.objective](compressor, spec.continuation_weight)
     passages = {}
@@ -39,5 +39,6 @@ def train(
         done = train_compressor(
             objective, passages, spec.domains, spec.schedule, spec.curriculum, spec.seed, spec.name, checkpoint
         )
-        save_compressor(compressor, spec, encoder, decoder, output)
-        done.keep(spec, device_name(device), output / "history.parquet", record)
+        if checkpoint.main:
+            save_compressor(compressor, spec, encoder, decoder, output)
+            done.keep(spec, device_name(device), output / "history.parquet", record)

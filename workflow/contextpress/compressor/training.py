@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from contextpress.compressor.objectives import Autoencoding
 from contextpress.compressor.spec import Curriculum
@@ -11,6 +10,7 @@ from contextpress.runtime.checkpoint import Checkpoint
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.fit import fit
 from contextpress.runtime.history import History
+from contextpress.runtime.objective import Inputs
 from contextpress.runtime.sampling import endless, generator_at
 from contextpress.runtime.schedule import Schedule
 from contextpress.tokens.arrays import IdArray, share_out
@@ -52,22 +52,19 @@ def train(
         endless(torch.from_numpy(passages[domain].astype("int64")), count, seed, domain)
         for domain, count in share_out(schedule.batch, shares).items()
     ]
-    device = compressor.restate.device
-
     progress = [step / schedule.steps for step in range(schedule.steps)]
     lengths, groups = (
         [rule(done, compressor.window, compressor.ratio) for done in progress]
         for rule in (curriculum.length, curriculum.group)
     )
 
-    def loss_of(step: int) -> Tensor:
+    def inputs_of(step: int) -> Inputs:
         rows = torch.cat([part(step) for part in parts])
         length = lengths[step]
         start = int(torch.randint(rows.shape[1] - spans * length + 1, (1,), generator=generator_at(seed, step)))
-        loss: Tensor = objective(rows[:, start : start + spans * length].to(device), groups[step])
-        return loss
+        return rows[:, start : start + spans * length], groups[step]
 
     # Through the encoder go <bos>, passage and memory; through the decoder <bos>, memory, the mark and a text.
     sizes = zip(lengths, groups, strict=True)
     tokens = (1 + spans) * sum(length + length // group + 1 for length, group in sizes) * schedule.batch
-    return fit(name, objective, loss_of, schedule, tokens, checkpoint)
+    return fit(name, objective, inputs_of, schedule, tokens, checkpoint)

@@ -13,6 +13,7 @@ from contextpress.runtime.checkpoint import Checkpoint
 from contextpress.runtime.device import attention_kernel
 from contextpress.runtime.fit import fit
 from contextpress.runtime.history import History
+from contextpress.runtime.objective import Inputs, Objective
 from contextpress.runtime.sampling import endless, generator_at
 
 
@@ -46,6 +47,25 @@ def next_token_loss(model: PreTrainedModel, rows: Rows) -> Tensor:
     return cross_entropy(logits.float(), targets[chosen])
 
 
+class NextToken(Objective):
+    """``next_token_loss`` as what is minimised."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        """``model`` is trained."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy of the two parts of ``Rows``, nats per labelled token."""
+        return next_token_loss(self.model, Rows(ids, labels))
+
+    def labelled(self, *inputs: Tensor | int) -> int:
+        """Labelled tokens of ids and labels."""
+        labels = inputs[1]
+        assert isinstance(labels, Tensor)
+        return int((labels[:, 1:] != IGNORED).sum())
+
+
 def warm_up(
     model: PreTrainedModel,
     spec: CopyWarmup,
@@ -64,14 +84,13 @@ def warm_up(
     longest = [max(places, round(min(1.0, 1.5 * (step + 1) / steps) * spec.longest)) for step in range(steps)]
     lengths = [int(draw_lengths(1, most, groups, generator)) for most in longest]
 
-    def loss_of(step: int) -> Tensor:
+    def inputs_of(step: int) -> Inputs:
         shown = torch.full((rows,), lengths[step])
         drawn = _random(ordinary, rows, 2 * lengths[step], generator_at(spec.seed, step))
-        made = restated_rows(drawn, shown, pressed, places, bos, restate, language=False)
-        return next_token_loss(model, _to(made, model.device))
+        return restated_rows(drawn, shown, pressed, places, bos, restate, language=False)
 
     tokens = rows * sum(2 * length + 1 for length in lengths)
-    return fit("copy warm-up", model, loss_of, spec.schedule, tokens, checkpoint)
+    return fit("copy warm-up", NextToken(model), inputs_of, spec.schedule, tokens, checkpoint)
 
 
 def pretrain(
@@ -94,7 +113,7 @@ def pretrain(
     restated, random = round(spec.restate_share * batch), round(spec.random_share * batch)
     texts = endless(windows, batch - random, seed, "texts")
 
-    def loss_of(step: int) -> Tensor:
+    def inputs_of(step: int) -> Inputs:
         generator = generator_at(seed, step)
         text = texts(step).long()
         drawn = _random(ordinary, random, spec.row, generator)
@@ -104,15 +123,11 @@ def pretrain(
             restated_rows(drawn, lengths[restated:], in_turn(groups, random), places, bos, restate, language=False),
             plain_rows(text[restated:], places, bos),
         ]
-        rows = Rows(*(torch.cat(part) for part in zip(*parts, strict=True)))
-        return next_token_loss(model, _to(rows, model.device))
+        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
-    return fit(name, model, loss_of, spec.schedule, spec.schedule.steps * batch * (spec.row + 1), checkpoint)
+    tokens = spec.schedule.steps * batch * (spec.row + 1)
+    return fit(name, NextToken(model), inputs_of, spec.schedule, tokens, checkpoint)
 
 
 def _random(ordinary: Tensor, rows: int, length: int, generator: torch.Generator) -> Tensor:
     return ordinary[torch.randint(len(ordinary), (rows, length), generator=generator)]
-
-
-def _to(rows: Rows, device: torch.device) -> Rows:
-    return Rows(*(part.to(device) for part in rows))

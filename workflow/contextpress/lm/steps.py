@@ -19,22 +19,23 @@ from contextpress.tokens.tokenizer import TOKENIZER, load_tokenizer, ordinary_id
 
 def warmup(*, spec: WarmupSpec, tokenizer: Path, checkpoints: Path, output: Path, record: Path) -> None:
     """Teach a new model to restate random ids; the start of all models of this shape."""
-    device = prepare(spec.warmup.seed)
+    device = prepare(spec.warmup.seed, spec.warmup.schedule.processes)
     words = load_tokenizer(tokenizer)
     bos, restate = _marks(words.bos_token_id, restate_id(words))
     model = new_model(spec.shape, len(words), bos, device)
     ordinary = torch.tensor(ordinary_ids(words))
     with work_in(checkpoints, fingerprint(spec, __name__, [tokenizer / TOKENIZER])) as checkpoint:
         done = warm_up(model, spec.warmup, spec.groups, ordinary, bos, restate, checkpoint)
-        save_model(model, output)
-        done.keep(spec, device_name(device), output / "history.parquet", record)
+        if checkpoint.main:
+            save_model(model, output)
+            done.keep(spec, device_name(device), output / "history.parquet", record)
 
 
 def train(
     *, spec: PretrainSpec, start: Path, rows: Path, tokenizer: Path, checkpoints: Path, output: Path, record: Path
 ) -> None:
     """Pretrain one model on its mixture."""
-    device = prepare(spec.seed)
+    device = prepare(spec.seed, spec.pretraining.schedule.processes)
     words = load_tokenizer(tokenizer)
     bos, restate = _marks(words.bos_token_id, restate_id(words))
     model = load_model(start, device).train()
@@ -45,8 +46,9 @@ def train(
         done = pretrain(
             model, spec.pretraining, spec.groups, windows, ordinary, bos, restate, spec.seed, spec.name, checkpoint
         )
-        save_model(model, output)
-        done.keep(spec, device_name(device), output / "history.parquet", record)
+        if checkpoint.main:
+            save_model(model, output)
+            done.keep(spec, device_name(device), output / "history.parquet", record)
 
 
 def load(*, spec: LoadSpec, tokenizer: Path, output: Path, record: Path) -> None:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from contextpress.runtime.closure import ROOT, closure
 from contextpress.runtime.files import replacing, sha256
+from contextpress.runtime.processes import cut_like, is_main, wait, whole
 from contextpress.runtime.spec import Spec
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ FILE, LOCK = "checkpoint.safetensors", "lock"
 SECONDS_BETWEEN = 60.0  # a shorter job never writes one
 SECONDS_VARIABLE = "CONTEXTPRESS_CHECKPOINT_SECONDS"
 LARGEST_SHARE = 0.05  # of the time of a training that goes into checkpoints
-PACKAGES = ("torch", "transformers", "tokenizers", "peft", "numpy")  # whose version may change a result
+PACKAGES = ("torch", "accelerate", "transformers", "tokenizers", "peft", "numpy")  # whose version may change a result
 
 
 def fingerprint(spec: Spec, module: str, inputs: Iterable[Path]) -> str:
@@ -50,12 +51,16 @@ def work_in(folder: Path, identity: str) -> Iterator[Checkpoint]:
     """Hold ``folder`` alone until the outputs of a training are written; then remove its checkpoint.
 
     A second training of the same outputs waits and says so: the jobs of a killed Snakemake go on without it. After an
-    error the checkpoint stays.
+    error the checkpoint stays. Of several processes of one training the main one holds the folder, and writes.
 
     Args:
         folder: for this training alone, and none of its outputs: Snakemake deletes outputs of failed jobs.
         identity: see ``fingerprint``; a checkpoint of another one is dropped.
     """
+    if not is_main():
+        wait()
+        yield Checkpoint(folder / FILE, identity)
+        return
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as lock:
         try:
@@ -63,6 +68,7 @@ def work_in(folder: Path, identity: str) -> Iterator[Checkpoint]:
         except BlockingIOError:
             log.info("another process trains in %s; waiting until it ends", folder)
             fcntl.flock(lock, fcntl.LOCK_EX)
+        wait()
         checkpoint = Checkpoint(folder / FILE, identity)
         yield checkpoint
         checkpoint.path.unlink(missing_ok=True)
@@ -73,12 +79,13 @@ class Checkpoint:
 
     Attributes:
         path: of the file.
+        main: whether this process writes it, and the outputs of the training.
         stopped_by: signal that asked for the end, once one came inside ``listening``.
     """
 
     def __init__(self, path: Path, identity: str) -> None:
         """See ``work_in``."""
-        self.path, self.stopped_by = path, 0
+        self.path, self.main, self.stopped_by = path, is_main(), 0
         self._identity = identity
         self._between = float(os.environ.get(SECONDS_VARIABLE, SECONDS_BETWEEN))
         self._next = time.monotonic() + self._between
@@ -105,6 +112,8 @@ class Checkpoint:
     def save(self, module: nn.Module, optimisers: list[torch.optim.Optimizer], losses: Tensor, seconds: float) -> None:
         """Replace the file, unless weights are not finite; end this process by the signal that came, if one did.
 
+        Several processes of one training call this together.
+
         Args:
             module: its parameters that require a gradient are kept.
             optimisers: of those parameters.
@@ -112,16 +121,23 @@ class Checkpoint:
             seconds: spent on them.
         """
         started = time.monotonic()
-        weights = _weights(module)
-        if all(bool(torch.isfinite(weight).all()) for weight in weights.values()):  # else the next loss will tell
-            self._write(weights | _memories(optimisers) | _random_states() | {"losses": losses}, len(losses), seconds)
+        weights, memories = self._collected(_weights(module)), self._collected(_memories(optimisers))
+        finite = all(bool(torch.isfinite(weight).all()) for weight in weights.values())  # else the next loss will tell
+        if self.main and finite:
+            self._write(weights | memories | _random_states() | {"losses": losses}, len(losses), seconds)
         ended = time.monotonic()
         self._next = ended + max(self._between, (ended - started) / LARGEST_SHARE)
         if self.stopped_by:
             name = signal.Signals(self.stopped_by).name
             log.info("%s: stopped after step %d; the same command goes on from there", name, len(losses))
+            wait()
             signal.signal(self.stopped_by, signal.SIG_DFL)
             os.kill(os.getpid(), self.stopped_by)
+
+    def _collected(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Whole tensors, for the main process; the others take part in putting them together."""
+        put_together = ((name, whole(tensor)) for name, tensor in tensors.items())
+        return {name: tensor.cpu() for name, tensor in put_together if self.main}
 
     def _write(self, tensors: dict[str, Tensor], step: int, seconds: float) -> None:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -144,13 +160,16 @@ class Checkpoint:
         step, seconds, tensors = found
         with torch.no_grad():
             for name, weight in _weights(module).items():
-                weight.copy_(tensors[name])
+                weight.copy_(cut_like(tensors[name].to(weight.device), weight))
             losses[:step] = tensors["losses"].to(losses.device)
         for number, optimiser in enumerate(optimisers):
             for place, parameter in enumerate(_parameters(optimiser)):
                 start = f"optimiser/{number}/{place}/"
                 kept = {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
-                optimiser.state[parameter] = {name: tensor.to(parameter.device) for name, tensor in kept.items()}
+                optimiser.state[parameter] = {
+                    name: cut_like(here, parameter) if here.shape == parameter.shape else here
+                    for name, here in ((name, tensor.to(parameter.device)) for name, tensor in kept.items())
+                }
         torch.set_rng_state(tensors["random/cpu"])
         if "random/cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random/cuda"])

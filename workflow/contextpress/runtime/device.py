@@ -4,18 +4,40 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
+from functools import cache
 
 import torch
 
+from contextpress.runtime.accelerators import hold, visible
+from contextpress.runtime.processes import join
 
-def prepare(seed: int) -> torch.device:
-    """Seed torch, set its threads to what the workflow granted (``OMP_NUM_THREADS``), and choose the device."""
+
+def prepare(seed: int, processes: int = 1) -> torch.device:
+    """Seed torch, set its threads to what the workflow granted (``OMP_NUM_THREADS``), and choose the device.
+
+    An accelerator is this process's own until it ends; with all of them taken by other jobs this call waits. Of a
+    training by several ``processes`` each calls this, and each has a device.
+
+    Raises:
+        UserError: if there are not as many processes, or fewer accelerators than processes.
+    """
     torch.manual_seed(seed)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Else every new tensor is first filled with NaN. A read of what was never written would be a defect anyhow.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return own_device() if processes == 1 else join(processes)
+
+
+@cache
+def own_device() -> torch.device:
+    """The first free accelerator, held for this process alone from now on; the processor if there is none."""
+    names = visible()
+    if not names:
+        return torch.device("cpu")
+    device = torch.device("cuda", hold(names)[0])
+    torch.cuda.set_device(device)
+    return device
 
 
 def device_name(device: torch.device) -> str:

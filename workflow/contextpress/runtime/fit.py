@@ -16,7 +16,9 @@ from contextpress.runtime.checkpoint import Checkpoint
 from contextpress.runtime.device import mixed_precision
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.history import History
+from contextpress.runtime.objective import Alone, Inputs
 from contextpress.runtime.optimisers import muon_and_adamw
+from contextpress.runtime.processes import Team
 from contextpress.runtime.schedule import Schedule
 
 log = logging.getLogger(__name__)
@@ -29,17 +31,18 @@ LAST_RATE = 0.3
 
 def fit(
     name: str,
-    module: nn.Module,
-    loss_of: Callable[[int], Tensor],
+    objective: nn.Module,
+    inputs_of: Callable[[int], Inputs],
     schedule: Schedule,
     tokens: int,
     checkpoint: Checkpoint | None = None,
 ) -> History:
-    """Minimise ``loss_of(step)`` over the parameters of ``module`` that require a gradient.
+    """Minimise ``objective(*inputs_of(step))`` over the parameters of ``objective`` that require a gradient.
 
     ``tokens`` is how many go through the model in all steps together, for the speed that is shown. With a
-    ``checkpoint`` the training goes on where an earlier one of the same identity was stopped; ``loss_of`` then has to
-    depend on the step, the parameters and torch's global generator alone.
+    ``checkpoint`` the training goes on where an earlier one of the same identity was stopped; ``inputs_of`` then has to
+    depend on the step alone. With several processes each calls this, and computes its share of the rows of a step; the
+    objective then is an ``Objective``.
 
     Losses stay on the device and are read once every few seconds, when a line is printed: reading one at each step
     would make the processor wait for the accelerator.
@@ -47,8 +50,11 @@ def fit(
     Raises:
         UserError: if the loss stops being finite; names the step. The last checkpoint before it is kept.
     """
+    device = next(objective.parameters()).device
+    several = schedule.processes > 1
+    work = Team(objective, device, schedule.sharding) if several else Alone(objective, device)
+    module = work.trained
     parameters = [p for p in module.parameters() if p.requires_grad]
-    device = parameters[0].device
     optimisers = muon_and_adamw(module, schedule.learning_rate, schedule.weight_decay)
     losses = torch.zeros(schedule.steps, device=device)
     done, seconds = checkpoint.restore(module, optimisers, losses) if checkpoint else (0, 0.0)
@@ -60,21 +66,23 @@ def fit(
                 for group in optimiser.param_groups:
                     group["lr"] = schedule.learning_rate * rate_at(step, schedule)
             with mixed_precision(device):
-                loss = loss_of(step)
+                loss = work.loss(inputs_of(step))
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
             for optimiser in optimisers:
                 optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
-            losses[step] = loss.detach()
+            losses[step] = work.shown(loss)
             now = time.perf_counter()
             if now - shown > SECONDS_BETWEEN_LINES or step + 1 == schedule.steps:
                 _refuse_infinite(name, losses[: step + 1])
-                _show(name, losses[: step + 1], schedule.steps, tokens, now - started)
+                if work.main:
+                    _show(name, losses[: step + 1], schedule.steps, tokens, now - started)
                 shown = now
-            if checkpoint and checkpoint.due():
+            if checkpoint and work.due(checkpoint):
                 _refuse_infinite(name, losses[: step + 1])
                 checkpoint.save(module, optimisers, losses[: step + 1], now - started)
+    work.finish()
     return History(losses.tolist(), time.perf_counter() - started, tokens)
 
 
