@@ -29,6 +29,7 @@ rule all:
     input:
         f"{RESULTS}/summary.md",
         f"{RESULTS}/findings.md",
+        f"{RESULTS}/explorer.html",
         rules.figures.input,
         rules.findings.input,
         rules.manifest.output,
