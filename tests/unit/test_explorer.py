@@ -179,7 +179,12 @@ def test_the_step_writes_the_same_bytes_again(tmp_path):
     command = ["report", "explorer", "--spec", spec.line(), "--tokenizer", str(tmp_path / "tokenizer")]
     for name in ("observations", "passages"):
         command += [f"--{name}", str(tmp_path / f"{name}.parquet")]
-    command += ["--scores", *map(str, options["--scores"]), "--reconstructions", *map(str, options["--reconstructions"])]
+    command += [
+        "--scores",
+        *map(str, options["--scores"]),
+        "--reconstructions",
+        *map(str, options["--reconstructions"]),
+    ]
     for name in ("one.html", "two.html"):
         assert main([*command, "--output", str(tmp_path / name)]) == 0
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()

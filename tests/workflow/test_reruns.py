@@ -21,7 +21,7 @@ ENTROPY = {"score", "perplexity", "model_free", "gap"}
 FIGURES = {"quality_by_bucket", "encoder_entropy", "decoder_entropy", "grid", "grid_effects", "specification"}
 FIGURES |= {"ladder", "cramming", "learning_curves"}
 TABLES = {"observations", "claims", "cramming_bound", "specification_table", "ladder_table"}
-REPORTS = {"summary", "findings_report"}
+REPORTS = {"summary", "findings_report", "explorer"}
 FROM_OBSERVATIONS = TABLES | FIGURES - {"learning_curves"} | REPORTS
 FROM_COMPRESSORS = {"compressor", "reconstruct", "learning_curves"} | FROM_OBSERVATIONS
 
@@ -38,6 +38,7 @@ def test_every_expected_file_exists(finished):
     wanted = [
         "summary.md",
         "findings.md",
+        "explorer.html",
         "corpus/manifest.json",
         "tables/observations.parquet",
         "tables/by_bucket.csv",
@@ -154,6 +155,12 @@ def test_an_edit_to_a_figure_redraws_the_figures_and_nothing_else(tree):
     path = tree / "workflow/contextpress/figures/style.py"
     path.write_text(path.read_text(encoding="utf-8") + "\nEDITED = True\n", encoding="utf-8")
     assert would_run(tree) == dict.fromkeys(FIGURES | {"summary"}, 1)
+
+
+def test_an_edit_to_the_explorers_page_writes_the_explorer_and_nothing_else(tree):
+    path = tree / "workflow/contextpress/report/explorer.css"
+    path.write_text(path.read_text(encoding="utf-8") + "/* a remark */\n", encoding="utf-8")
+    assert would_run(tree) == {"explorer": 1}
 
 
 def test_a_figure_option_redraws_the_figures_and_nothing_else(finished, tmp_path):
