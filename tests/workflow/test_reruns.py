@@ -10,6 +10,7 @@ import zipfile
 
 import pytest
 
+from tests.unit.browser import CHROMIUM, Browser
 from tests.workflow.running import CORES, NOTHING, snakemake, would_run, write_yaml
 
 pytestmark = pytest.mark.workflow
@@ -84,6 +85,18 @@ def test_the_report_holds_the_summary_and_all_figures(finished, tmp_path):
     with zipfile.ZipFile(tmp_path / "report.zip") as archive:
         names = [name.rpartition("/")[2] for name in archive.namelist()]
     assert {"report.html", "summary.md", *(f"{name}.svg" for name in FIGURES)} <= set(names)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium or chromium-browser, which is not installed")
+def test_the_explorer_of_a_run_opens_from_its_file_without_complaint(finished, tmp_path):
+    page = Browser(tmp_path / "profile")
+    try:
+        page.open(finished / "results/smoke/explorer.html")
+        page.until("at('name').textContent !== ''")
+        assert page.ask("at('about').textContent") == "All 48 undisturbed held-out passages, 4 compressors."
+        assert (page.problems, len(page.requests)) == ([], 1)
+    finally:
+        page.close()
 
 
 # -- what reruns
