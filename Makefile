@@ -10,6 +10,7 @@ reproduce: $(INSTALLED)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all
 	@echo
 	@echo "summary: results/default/summary.md    figures: results/default/figures/    verdicts: results/default/findings/"
+	@echo "passages: results/default/explorer.html"
 	@echo "report:  $(BIN)/snakemake --report results/default/report.zip"
 
 test: $(INSTALLED)

@@ -35,6 +35,7 @@ rule all:
     input:
         f"{RESULTS}/summary.md",
         f"{RESULTS}/findings.md",
+        f"{RESULTS}/explorer.html",
         rules.figures.input,
         rules.findings.input,
         rules.manifest.output,

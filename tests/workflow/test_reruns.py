@@ -10,6 +10,7 @@ import zipfile
 
 import pytest
 
+from tests.unit.browser import CHROMIUM, Browser
 from tests.workflow.running import CORES, NOTHING, snakemake, would_run, write_yaml
 
 pytestmark = pytest.mark.workflow
@@ -21,7 +22,7 @@ ENTROPY = {"score", "perplexity", "model_free", "gap"}
 FIGURES = {"quality_by_bucket", "encoder_entropy", "decoder_entropy", "grid", "grid_effects", "specification"}
 FIGURES |= {"ladder", "cramming", "learning_curves"}
 TABLES = {"observations", "claims", "cramming_bound", "specification_table", "ladder_table"}
-REPORTS = {"summary", "findings_report"}
+REPORTS = {"summary", "findings_report", "explorer"}
 FROM_OBSERVATIONS = TABLES | FIGURES - {"learning_curves"} | REPORTS
 FROM_COMPRESSORS = {"compressor", "reconstruct", "learning_curves"} | FROM_OBSERVATIONS
 
@@ -38,6 +39,7 @@ def test_every_expected_file_exists(finished):
     wanted = [
         "summary.md",
         "findings.md",
+        "explorer.html",
         "corpus/manifest.json",
         "tables/observations.parquet",
         "tables/by_bucket.csv",
@@ -83,6 +85,18 @@ def test_the_report_holds_the_summary_and_all_figures(finished, tmp_path):
     with zipfile.ZipFile(tmp_path / "report.zip") as archive:
         names = [name.rpartition("/")[2] for name in archive.namelist()]
     assert {"report.html", "summary.md", *(f"{name}.svg" for name in FIGURES)} <= set(names)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium or chromium-browser, which is not installed")
+def test_the_explorer_of_a_run_opens_from_its_file_without_complaint(finished, tmp_path):
+    page = Browser(tmp_path / "profile")
+    try:
+        page.open(finished / "results/smoke/explorer.html")
+        page.until("at('name').textContent !== ''")
+        assert page.ask("at('about').textContent") == "All 48 undisturbed held-out passages, 4 compressors."
+        assert (page.problems, len(page.requests)) == ([], 1)
+    finally:
+        page.close()
 
 
 # -- what reruns
@@ -160,6 +174,12 @@ def test_an_edit_to_a_figure_redraws_the_figures_and_nothing_else(tree):
     path = tree / "workflow/contextpress/figures/style.py"
     path.write_text(path.read_text(encoding="utf-8") + "\nEDITED = True\n", encoding="utf-8")
     assert would_run(tree) == dict.fromkeys(FIGURES | {"summary"}, 1)
+
+
+def test_an_edit_to_the_explorers_page_writes_the_explorer_and_nothing_else(tree):
+    path = tree / "workflow/contextpress/report/explorer.css"
+    path.write_text(path.read_text(encoding="utf-8") + "/* a remark */\n", encoding="utf-8")
+    assert would_run(tree) == {"explorer": 1}
 
 
 def test_a_figure_option_redraws_the_figures_and_nothing_else(finished, tmp_path):

@@ -46,7 +46,7 @@ from contextpress.figures.spec import (
 from contextpress.latency.spec import LatencySpec
 from contextpress.lm.spec import LoadSpec, PretrainSpec, Shape, WarmupSpec
 from contextpress.reconstruction.spec import CrammingSpec, ReconstructionSpec
-from contextpress.report.spec import SummarySpec
+from contextpress.report.spec import ExplorerSpec, SummarySpec
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.spec import Spec
 from contextpress.study import ModelConfig, Study
@@ -371,6 +371,14 @@ class Plan:
     def summary(self) -> SummarySpec:
         """Spec of the summary."""
         return SummarySpec(study=self.study.study, domain=self.study.corpus.natural[0])
+
+    def explorer(self) -> ExplorerSpec:
+        """Spec of the explorer; its compressors are in the order of ``jobs``."""
+        return ExplorerSpec(
+            study=self.study.study,
+            measure=self.study.figures.measure,
+            compressors=self.observations().compressors,
+        )
 
     def _sample(self) -> Sample:
         claims = self.study.analysis.claims

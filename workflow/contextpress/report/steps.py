@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from contextpress.analysis.observations import OBSERVATIONS
+from contextpress.entropy.scores import TOKEN_SCORES
+from contextpress.reconstruction.table import RECONSTRUCTIONS
 from contextpress.report import claims
-from contextpress.report.spec import SummarySpec
+from contextpress.report import explorer as explore
+from contextpress.report.spec import ExplorerSpec, SummarySpec
 from contextpress.report.summary import Figure, compose
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import read_json, write_text
 from contextpress.runtime.tables import read_table
+from contextpress.tokens.passages import PASSAGES
 
 
 def summary(
@@ -70,3 +75,36 @@ def findings(
         read_json(cramming),
     )
     write_text(output, text)
+
+
+def explorer(
+    *,
+    spec: ExplorerSpec,
+    observations: Path,
+    passages: Path,
+    scores: list[Path],
+    reconstructions: list[Path],
+    tokenizer: Path,
+    output: Path,
+) -> None:
+    """Write the explorer of a study. Files of ``scores`` bear the names of their models.
+
+    Raises:
+        UserError: if there are not as many tables of reconstructions as compressors, or a table lacks a passage.
+    """
+    # Imported here: the other steps need no tokenizer, and would wait for it.
+    from contextpress.tokens.tokenizer import load_tokenizer
+
+    if len(reconstructions) != len(spec.compressors):
+        raise UserError(f"{len(spec.compressors)} compressors, but {len(reconstructions)} reconstruction tables")
+    text = read_table(passages, PASSAGES, ["passage_id", "text", "token_ids"])
+    made = [read_table(path, RECONSTRUCTIONS, ["passage_id", "condition", "token_ids"]) for path in reconstructions]
+    used = np.unique(np.concatenate([row for table in (text, *made) for row in table["token_ids"]]))
+    tables = explore.Tables(
+        passages=text,
+        observations=read_table(observations, OBSERVATIONS, explore.COLUMNS),
+        token_scores={path.stem: read_table(path, TOKEN_SCORES, ["passage_id", "position", "nll"]) for path in scores},
+        reconstructions=made,
+        pieces=explore.pieces(load_tokenizer(tokenizer), used.tolist()),
+    )
+    write_text(output, explore.page(explore.content(spec, tables)))
