@@ -21,6 +21,7 @@ from pathlib import Path
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.runs import signed_in
 from contextpress.runtime.spec import Spec
+from contextpress.runtime.troubles import told
 
 ROOMS = {
     "corpus": "documents per domain, split by source file",
@@ -41,11 +42,15 @@ Step = Callable[..., None]
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0 done, 2 a mistake of the user, told in one line."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
         with signed_in():
-            _run(sys.argv[1:] if arguments is None else arguments)
-    except UserError as error:
-        sys.stderr.write(f"contextpress: {error}\n")
+            _run(arguments)
+    except Exception as error:
+        line = told(error, *arguments[:2])
+        if line is None:
+            raise
+        sys.stderr.write(f"contextpress: {line}\n")
         return 2
     except KeyboardInterrupt:
         # No traceback, and an end by the signal, from which a shell knows that the user wants the rest to end too.

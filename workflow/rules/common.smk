@@ -16,6 +16,7 @@ from contextpress.plan import Plan
 from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.runs import Run
+from contextpress.runtime.troubles import told_of_run
 
 
 def checked():
@@ -44,6 +45,13 @@ onstart:
     # jobs that wait a second after every look, and again for every job that ended: that grows to most of a core.
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
+
+
+onerror:
+    for line in told_of_run(
+        "".join(Path(path).read_text() for path in log), Path(RESULTS)
+    ):
+        sys.stderr.write(f"contextpress: {line}\n")
 
 
 RESULTS = f"results/{PLAN.study.study}"

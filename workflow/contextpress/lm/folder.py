@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from contextpress.runtime import seals
 from contextpress.runtime.device import attention_kernel
-from contextpress.runtime.errors import UserError
-from contextpress.runtime.files import filling, sha256
-from contextpress.runtime.hub import located
+from contextpress.runtime.files import filling, reading, sha256
+from contextpress.runtime.hub import loading, located
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
@@ -19,23 +19,25 @@ def save_model(model: PreTrainedModel, folder: Path) -> None:
     """Save config and weights (safetensors, one file)."""
     with filling(folder) as drafts:
         model.save_pretrained(drafts, max_shard_size="1TB")
+        seals.seal(drafts / WEIGHTS)
 
 
 def load_model(path: str | Path, device: torch.device, revision: str | None = None) -> PreTrainedModel:
     """Load a causal LM in float32 by path or hub id, in evaluation mode. Safetensors only; no code is run.
 
     Raises:
-        UserError: if there is no such model, or it is not a causal LM.
+        UserError: if there is no such model, it is not a causal LM, or a file is damaged.
     """
-    try:
+    if isinstance(path, Path):
+        with reading(path / WEIGHTS, "safetensors"):
+            seals.check(path / WEIGHTS)
+    with loading("model", path):
         model = AutoModelForCausalLM.from_pretrained(
             **located("model", path, revision, CONFIG),
             dtype=torch.float32,
             attn_implementation=attention_kernel(device),
             use_safetensors=True,
         )
-    except (OSError, ValueError) as error:
-        raise UserError(f"model {path} cannot be loaded: {str(error).splitlines()[0]}") from None
     return model.to(device).eval()
 
 

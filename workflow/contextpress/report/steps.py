@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from contextpress.analysis.observations import OBSERVATIONS
 from contextpress.report import claims
 from contextpress.report.spec import SummarySpec
 from contextpress.report.summary import Figure, compose
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.files import read_json, write_text
-from contextpress.runtime.tables import read_table
+from contextpress.runtime.files import read_json, read_text, write_text
+from contextpress.runtime.tables import read_csv, read_table
 
 
 def summary(
@@ -32,7 +30,7 @@ def summary(
     Raises:
         UserError: if a figure has no caption.
     """
-    said = {path.stem: path.read_text(encoding="utf-8") for path in captions}
+    said = {path.stem: read_text(path) for path in captions}
     missing = [path.name for path in figures if path.stem not in said]
     if missing:
         raise UserError(f"figure {missing[0]} has no caption; captions are {', '.join(sorted(said))}")
@@ -64,9 +62,9 @@ def findings(
         spec.study,
         read_table(observations, OBSERVATIONS),
         [read_json(path) for path in findings],
-        pd.read_csv(grid_effects, dtype={"ratio": str}),
-        pd.read_csv(specification),
-        pd.read_csv(ladder),
+        read_csv(grid_effects, dtype={"ratio": str}),
+        read_csv(specification),
+        read_csv(ladder),
         read_json(cramming),
     )
     write_text(output, text)

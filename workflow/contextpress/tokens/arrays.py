@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from contextpress.runtime.files import replacing
+from contextpress.runtime import seals
+from contextpress.runtime.files import reading, replacing
 
 IdArray = NDArray[np.unsignedinteger]
 
@@ -17,11 +18,18 @@ def save_arrays(path: Path, **arrays: NDArray) -> None:
     """Write arrays under their names as safetensors."""
     with replacing(path) as draft:
         save_file(arrays, draft)
+        seals.seal(draft)
 
 
 def load_arrays(path: Path) -> dict[str, NDArray]:
-    """Read all arrays of a safetensors file."""
-    return load_file(path)
+    """Read all arrays of a safetensors file.
+
+    Raises:
+        UserError: see ``reading``.
+    """
+    with reading(path, "safetensors"):
+        seals.check(path)
+        return load_file(path)
 
 
 def narrow(ids: list[int], vocabulary: int) -> IdArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.files import read_json
-from contextpress.runtime.hub import located
+from contextpress.runtime.hub import loading, located
 
 TOKENIZER = "tokenizer.json"  # in its folder
 BOS, RESTATE = "<bos>", "<restate>"
@@ -52,10 +52,8 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
     Raises:
         UserError: if it is not there, or has no <bos> token to score a first token after.
     """
-    try:
+    with loading("tokenizer", path):
         tokenizer = _class_of(Path(path).expanduser()).from_pretrained(**located("tokenizer", path, revision, ""))
-    except (OSError, ValueError) as error:
-        raise UserError(f"tokenizer {path} cannot be loaded: {str(error).splitlines()[0]}") from None
     if tokenizer.bos_token_id is None:
         raise UserError(f"tokenizer {path} has no beginning-of-sequence token; the first token could not be scored")
     return tokenizer
@@ -64,7 +62,7 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
 def _class_of(folder: Path) -> Any:  # noqa: ANN401 - transformers' own classes are not typed
     """What loads a tokenizer: the general class, if the folder names it and no model beside it asks for another."""
     described, alone = folder / "tokenizer_config.json", not (folder / "config.json").exists()
-    named = read_json(described).get("tokenizer_class") if alone and described.is_file() else None
+    named = json.loads(described.read_text("utf-8")).get("tokenizer_class") if alone and described.is_file() else None
     if named == PreTrainedTokenizerFast.__name__:
         return PreTrainedTokenizerFast
     # Imported only now: it takes torch with it, and a study's own tokenizer does without.

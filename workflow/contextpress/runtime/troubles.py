@@ -1,0 +1,63 @@
+"""What to tell a user of a job that failed: one line with a remedy, from its error or from how it ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+
+from contextpress.runtime.errors import UserError, out_of_memory, refusal
+
+# The config key that bounds the memory of a step.
+LOWER = {
+    ("corpus", "harvest"): "corpus.characters",
+    ("corpus", "domain"): "corpus.characters",
+    ("tokens", "tokenizer"): "corpus.characters",
+    ("tokens", "encode"): "corpus.characters",
+    ("tokens", "mixture"): "corpus.mixture_tokens",
+    ("lm", "warmup"): "lm.warmup.schedule.batch",
+    ("lm", "train"): "lm.pretraining.schedule.batch",
+    ("compressor", "train"): "compressor.schedule.batch",
+    ("reconstruction", "reconstruct"): "reconstruction.batch",
+    ("reconstruction", "cram"): "reconstruction.cramming.batch",
+    ("analysis", "calibration-chunk"): "analysis.calibration.chunk",
+}
+OTHERWISE = "tokens.passages.test"
+FULL = 1 << 20  # bytes left on a disk
+# In Snakemake's log; a shell adds 128 to the number of the signal.
+KILLED = re.compile(r"contextpress ([a-z]+) ([a-z-]+) .*(?:exit status 137|SIGKILL)")
+
+
+def told(error: Exception, room: str = "", step: str = "") -> str | None:
+    """What to tell instead of a traceback; None of an error that is a defect of this program."""
+    if isinstance(error, UserError):
+        return str(error)
+    step_of = f"{room} {step}"
+    if out_of_memory(error):
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"{step_of}: out of memory ({said}); {_spare(room, step)}"
+    if isinstance(error, BrokenExecutor):
+        return f"{step_of}: a worker process was killed, most often for want of memory; {_spare(room, step)}"
+    why = refusal(error)
+    return f"{getattr(error, 'filename', None) or step_of}: {why}" if why else None
+
+
+def told_of_run(log: str, results: Path) -> Iterator[str]:
+    """What jobs could not tell: that they were killed, or that there was no room for their logs.
+
+    Args:
+        log: of Snakemake.
+        results: folder on the disk that may be full.
+    """
+    for room, step in sorted(set(KILLED.findall(log))):
+        yield f"{room} {step} was killed; if not by you, then most often for want of memory: {_spare(room, step)}"
+    if shutil.disk_usage(results).free < FULL or not os.statvfs(results).f_favail:
+        yield f"{results} cannot be written: the disk is full; free some space and run the same command again"
+
+
+def _spare(room: str, step: str) -> str:
+    key = LOWER.get((room, step), OTHERWISE)
+    return f"run fewer jobs at a time (snakemake --cores N) or lower config key {key}, and run again"
