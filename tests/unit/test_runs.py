@@ -107,3 +107,14 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "x").touch()
     with pytest.raises(UserError, match=r"x cannot be written: Not a directory"):
         Run(tmp_path / "x")
+
+
+@pytest.mark.parametrize("name", ["metadata", "incomplete"])
+def test_a_folder_of_snakemakes_own_that_is_none_is_told(name, tmp_path):
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match=f"{name}, where Snakemake notes which jobs are done, is no folder"):
+        Run(tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / "locks").touch()  # of a dead Snakemake, and damaged at that
+    Run(tmp_path)
+    assert not (tmp_path / "locks").exists()

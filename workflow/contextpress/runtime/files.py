@@ -101,11 +101,12 @@ def _draft(path: Path) -> Path:
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
         process = left.suffix[1:]
         if process.isdigit() and not _runs(int(process)):
-            _remove(left)
+            remove(left)
     return path.with_name(f".{path.name}.{os.getpid()}")
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Delete a file, or a folder as far as that is possible; there may be neither."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -14,9 +14,12 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import ENOSPC
 from pathlib import Path
 
-from contextpress.runtime.errors import UserError
+from contextpress.runtime.errors import UserError, refusal
+from contextpress.runtime.files import remove
+from contextpress.runtime.troubles import is_full
 
 JOBS_VARIABLE = "CONTEXTPRESS_JOBS"  # where the jobs of a run sign in
 
@@ -28,18 +31,26 @@ class Run:
         """Sign in. Where no other Snakemake is at work, locks in ``folder`` (.snakemake) are a dead one's: remove them.
 
         Raises:
-            UserError: if the folder cannot be written.
+            UserError: if the folder, or what Snakemake keeps there, cannot be written.
         """
         self._runs = folder / "runs"
         try:
             self._runs.mkdir(parents=True, exist_ok=True)
             self._alive = (folder / "alive").open("w")
+            if is_full(folder):
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
         except OSError as error:
-            raise UserError(f"{folder.absolute()} cannot be written: {error.strerror}") from None
+            raise UserError(f"{folder.absolute()} cannot be written: {refusal(error)}") from None
+        for kept in (folder / "metadata", folder / "incomplete"):
+            if kept.exists() and not (kept.is_dir() and os.access(kept, os.W_OK)):
+                raise UserError(
+                    f"{kept.absolute()}, where Snakemake notes which jobs are done, is no folder that can be written; "
+                    "make it one, or delete it and run again: then every job is"
+                )
         self._left: list[Path] = []
         with suppress(BlockingIOError):
             fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder / "locks", ignore_errors=True)
+            remove(folder / "locks")
             self._left = list(self._runs.iterdir())
         fcntl.flock(self._alive, fcntl.LOCK_SH)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
@@ -26,7 +25,7 @@ LOWER = {
     ("analysis", "calibration-chunk"): "analysis.calibration.chunk",
 }
 OTHERWISE = "tokens.passages.test"
-FULL = 1 << 20  # bytes left on a disk
+FULL = 1 << 16  # bytes left on a disk
 # In Snakemake's log; a shell adds 128 to the number of the signal.
 KILLED = re.compile(r"contextpress ([a-z]+) ([a-z-]+) .*(?:exit status 137|SIGKILL)")
 
@@ -46,16 +45,25 @@ def told(error: Exception, room: str = "", step: str = "") -> str | None:
 
 
 def told_of_run(log: str, results: Path) -> Iterator[str]:
-    """What jobs could not tell: that they were killed, or that there was no room for their logs.
+    """What jobs could not tell: that they were killed, or that their logs could not be written.
 
     Args:
         log: of Snakemake.
-        results: folder on the disk that may be full.
+        results: their folder, whose disk may be full; need not exist.
     """
     for room, step in sorted(set(KILLED.findall(log))):
         yield f"{room} {step} was killed; if not by you, then most often for want of memory: {_spare(room, step)}"
-    if shutil.disk_usage(results).free < FULL or not os.statvfs(results).f_favail:
+    if results.exists() and not os.access(results, os.W_OK):
+        yield f"{results} cannot be written; make it writable and run the same command again"
+    elif results.exists() and is_full(results):
         yield f"{results} cannot be written: the disk is full; free some space and run the same command again"
+
+
+def is_full(folder: Path) -> bool:
+    """Whether there is no room on a folder's disk for another log: of bytes, or of files."""
+    disk = os.statvfs(folder)
+    blocks = disk.f_bavail if os.geteuid() else disk.f_bfree  # the last ones are the superuser's
+    return blocks * disk.f_frsize < FULL or (disk.f_files > 0 and disk.f_favail == 0)  # some file systems count none
 
 
 def _spare(room: str, step: str) -> str:
