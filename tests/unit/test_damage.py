@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.numpy import load_file
@@ -267,8 +266,8 @@ def test_a_missing_file_is_named(study, capsys):
 # -- any byte
 
 
-def changed(whole: bytes) -> Iterator[bytes]:
-    for place in range(len(whole)):
+def changed(whole: bytes, every: int = 1) -> Iterator[bytes]:
+    for place in range(0, len(whole), every):
         yield whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :]
 
 
@@ -295,14 +294,12 @@ def test_hardly_a_changed_byte_of_a_table_is_read_as_another_value(tmp_path):
     path = tmp_path / "x.parquet"
     write_table(path, frame, schema)
     otherwise = 0
-    for bad in changed(path.read_bytes()):
+    for bad in changed(path.read_bytes(), every=5):
         (tmp_path / "bad").write_bytes(bad)
         with suppress(UserError):
             otherwise += not read_table(tmp_path / "bad", schema).equals(frame)
     # The description at the end of the file has no checksum: a number of rows may change.
-    assert otherwise <= 2
-    length = int.from_bytes(path.read_bytes()[-8:-4], "little")
-    assert pq.read_metadata(path).serialized_size == length
+    assert otherwise <= 1
 
 
 def test_a_sealed_file_is_read_by_others_and_sealing_is_repeatable(tmp_path):

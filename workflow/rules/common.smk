@@ -1,3 +1,4 @@
+import logging
 import os
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from contextpress.plan import Plan
 from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.runs import Run
-from contextpress.runtime.troubles import told_of_run
+from contextpress.runtime.troubles import told_of_run, unwritable
 
 
 def checked():
@@ -37,9 +38,15 @@ def checked():
 
 PLAN, RUN = checked()
 
+# A line that finds no room in Snakemake's own log would print a traceback, and on a full disk each line does.
+logging.raiseExceptions = False
+
 
 onstart:
     if RUN:
+        # Snakemake itself would end in a traceback.
+        if why := unwritable(Path(RESULTS)):
+            raise SystemExit(f"contextpress: {why}")
         RUN.start()
     # Snakemake limits how many jobs start per second, for the sake of clusters. With a limit, version 9.27 looks at all
     # jobs that wait a second after every look, and again for every job that ended: that grows to most of a core.

@@ -14,12 +14,11 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from errno import ENOSPC
 from pathlib import Path
 
 from contextpress.runtime.errors import UserError, refusal
 from contextpress.runtime.files import remove
-from contextpress.runtime.troubles import is_full
+from contextpress.runtime.troubles import unwritable
 
 JOBS_VARIABLE = "CONTEXTPRESS_JOBS"  # where the jobs of a run sign in
 
@@ -37,10 +36,10 @@ class Run:
         try:
             self._runs.mkdir(parents=True, exist_ok=True)
             self._alive = (folder / "alive").open("w")
-            if is_full(folder):
-                raise OSError(ENOSPC, os.strerror(ENOSPC))
         except OSError as error:
             raise UserError(f"{folder.absolute()} cannot be written: {refusal(error)}") from None
+        if why := unwritable(folder.absolute()):
+            raise UserError(why)
         for kept in (folder / "metadata", folder / "incomplete"):
             if kept.exists() and not (kept.is_dir() and os.access(kept, os.W_OK)):
                 raise UserError(

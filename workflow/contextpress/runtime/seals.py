@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from io import BufferedReader
 from pathlib import Path
@@ -51,7 +52,10 @@ def check(path: Path) -> None:
 
 
 def _header(handle: BufferedReader) -> dict[str, Any]:
-    header = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
+    length = int.from_bytes(handle.read(8), "little")
+    if length > os.fstat(handle.fileno()).st_size:  # else a damaged length would ask for all memory there is
+        raise ValueError("its header is cut")
+    header = json.loads(handle.read(length))
     if not isinstance(header, dict):
         raise ValueError("no safetensors header")
     return header

@@ -53,13 +53,20 @@ def told_of_run(log: str, results: Path) -> Iterator[str]:
     """
     for room, step in sorted(set(KILLED.findall(log))):
         yield f"{room} {step} was killed; if not by you, then most often for want of memory: {_spare(room, step)}"
-    if results.exists() and not os.access(results, os.W_OK):
-        yield f"{results} cannot be written; make it writable and run the same command again"
-    elif results.exists() and is_full(results):
-        yield f"{results} cannot be written: the disk is full; free some space and run the same command again"
+    if why := unwritable(results):
+        yield why
 
 
-def is_full(folder: Path) -> bool:
+def unwritable(folder: Path) -> str | None:
+    """Why no file can be written to a folder, and what to do; None if one can, or if there is no folder yet."""
+    if folder.exists() and not os.access(folder, os.W_OK):
+        return f"{folder} cannot be written; make it writable and run the same command again"
+    if folder.exists() and _is_full(folder):
+        return f"{folder} cannot be written: the disk is full; free some space and run the same command again"
+    return None
+
+
+def _is_full(folder: Path) -> bool:
     """Whether there is no room on a folder's disk for another log: of bytes, or of files."""
     disk = os.statvfs(folder)
     blocks = disk.f_bavail if os.geteuid() else disk.f_bfree  # the last ones are the superuser's
