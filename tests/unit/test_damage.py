@@ -430,7 +430,10 @@ def small_disk(tmp_path) -> Iterator[Path]:
 def moved(folder: Path, name: str) -> list[str]:
     """A step's command with its outputs on another disk."""
     command, spec, outputs = STEPS[name]
-    words = [str(folder / word) if word.startswith(tuple(outputs)) else word for word in command.split()]
+    words, own = command.split(), {Path(output).parts[0] for output in outputs}
+    for place in range(3, len(words)):
+        if Path(words[place]).parts[0] in own:
+            words[place] = str(folder / words[place])
     return [*words, *(["--spec", spec.line()] if spec is not None else [])]
 
 

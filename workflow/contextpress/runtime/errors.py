@@ -38,6 +38,7 @@ def refusal(error: BaseException) -> str | None:
     told = re.search(r"\(os error (\d+)\)", str(error))
     number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
     if number is None:
-        return None
+        # Tidying up after it, a library may meet another error.
+        return refusal(error.__context__) if error.__context__ and not error.__suppress_context__ else None
     remedy = REMEDIES.get(number)
     return os.strerror(number) + (f"; {remedy} and run the same command again" if remedy else "")

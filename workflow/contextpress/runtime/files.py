@@ -59,6 +59,8 @@ def filling(folder: Path) -> Iterator[Path]:
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:  # each library has errors of its own for a disk that is full
         why = refusal(error)
         # A file that is missing was not made, which is a defect and no refusal.
