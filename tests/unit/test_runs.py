@@ -171,3 +171,14 @@ def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("fcntl.flock", refuse)
     with pytest.raises(UserError, match=r"locks no files \(Function not implemented\)"):
         Run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["metadata", "incomplete"])
+def test_a_folder_of_snakemakes_own_that_is_none_is_told(name, tmp_path):
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match=f"{name}, where Snakemake notes which jobs are done, is no folder"):
+        Run(tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / "locks").touch()  # of a dead Snakemake, and damaged at that
+    Run(tmp_path)
+    assert not (tmp_path / "locks").exists()

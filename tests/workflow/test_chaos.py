@@ -23,6 +23,7 @@ def test_a_study_that_is_killed_ends_with_the_same_bytes(finished, tree):
     targets = [str(RESULTS / name) for name in LOST]
     checkpoint = RESULTS / "checkpoints/compressors" / COMPRESSOR / "checkpoint.safetensors"
     assert killed_run(tree, *KILLS[0], wait=0, since=str(checkpoint), targets=targets)
+    assert "\ncontextpress: compressor train was killed; " in (tree / "snakemake.log").read_text()
     chance = random.Random(0)
     for whom, number in KILLS[1:]:
         assert killed_run(tree, whom, number, chance.uniform(0, 3), targets=targets)

@@ -22,6 +22,7 @@ from pathlib import Path
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.runs import signed_in
 from contextpress.runtime.spec import Spec
+from contextpress.runtime.troubles import told
 
 ROOMS = {
     "corpus": "documents per domain, split by source file",
@@ -47,11 +48,15 @@ def main(arguments: list[str] | None = None) -> int:
     # Imports make a million objects that stay. To look among them for cycles, as Python does after every 700 new ones,
     # took 1.3 of the 5.5 s in which a training step imports torch and transformers.
     gc.set_threshold(100_000, 20, 100)
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
         with signed_in():
-            _run(sys.argv[1:] if arguments is None else arguments)
-    except UserError as error:
-        sys.stderr.write(f"contextpress: {error}\n")
+            _run(arguments)
+    except Exception as error:
+        line = told(error, *arguments[:2])
+        if line is None:
+            raise
+        sys.stderr.write(f"contextpress: {line}\n")
         return 2
     except KeyboardInterrupt:
         # No traceback, and an end by the signal, from which a shell knows that the user wants the rest to end too.

@@ -1,3 +1,4 @@
+import logging
 import os
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from contextpress.plan import Plan
 from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.runs import Run
+from contextpress.runtime.troubles import told_of_run, unwritable
 
 check_files(map(Path, workflow.configfiles))
 
@@ -33,9 +35,15 @@ def checked():
 
 PLAN, RUN = checked()
 
+# A line that finds no room in Snakemake's own log would print a traceback, and on a full disk each line does.
+logging.raiseExceptions = False
+
 
 onstart:
     if RUN:
+        # Snakemake itself would end in a traceback.
+        if why := unwritable(Path(RESULTS)):
+            raise SystemExit(f"contextpress: {why}")
         RUN.start()
     if not workflow.local_exec:
         if RUN and SHARED_SOURCES:
@@ -45,6 +53,13 @@ onstart:
         # Snakemake limits how many jobs start per second, for the sake of clusters. With a limit, version 9.27 looks at
         # all jobs that wait a second after every look, and again for every job that ended: that grows to most of a core.
         workflow.scheduler.job_rate_limiter = None
+
+
+onerror:
+    for line in told_of_run(
+        "".join(Path(path).read_text() for path in log), Path(RESULTS)
+    ):
+        sys.stderr.write(f"contextpress: {line}\n")
 
 
 RESULTS = f"results/{PLAN.study.study}"

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 from contextpress.compressor.model import Compressor
 from contextpress.compressor.spec import CompressorSpec
 from contextpress.lm.folder import load_model, weights_hash
+from contextpress.runtime import seals
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.files import read_json, replacing, write_json
+from contextpress.runtime.files import read_json, reading, replacing, write_json
 from contextpress.tokens.tokenizer import load_tokenizer, restate_id
 
 WEIGHTS, DESCRIPTION = "compressor.safetensors", "compressor.json"
@@ -35,6 +36,7 @@ def save_compressor(compressor: Compressor, spec: CompressorSpec, encoder: Path,
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / WEIGHTS) as draft:
         save_file(_trained(compressor), draft)
+        seals.seal(draft)
     write_json(
         folder / DESCRIPTION,
         {
@@ -49,14 +51,16 @@ def load_compressor(folder: Path, encoder: Path, decoder: Path, tokenizer: Path,
     """Put a trained compressor back on top of the very models it was trained on, in evaluation mode.
 
     Raises:
-        UserError: if ``encoder`` or ``decoder`` are other models, or the weights do not fit.
+        UserError: if ``encoder`` or ``decoder`` are other models, a file is damaged, or the weights do not fit.
     """
     described = read_json(folder / DESCRIPTION)
+    compressor = build(CompressorSpec.read(described["spec"]), encoder, decoder, tokenizer, device)
     for role, path in (("encoder", encoder), ("decoder", decoder)):
         if weights_hash(path) != described[f"{role}_sha256"]:
             raise UserError(f"compressor {folder} was trained on another {role} than {path}: the weights differ")
-    compressor = build(CompressorSpec.read(described["spec"]), encoder, decoder, tokenizer, device)
-    weights = load_file(folder / WEIGHTS, device=str(device))
+    with reading(folder / WEIGHTS, "safetensors"):
+        seals.check(folder / WEIGHTS)
+        weights = load_file(folder / WEIGHTS, device=str(device))
     if weights.keys() != _trained(compressor).keys():
         raise UserError(f"compressor {folder}: {WEIGHTS} does not hold the weights that {DESCRIPTION} describes")
     compressor.load_state_dict(weights, strict=False)

@@ -23,7 +23,7 @@ from contextpress.figures.spec import ClaimFigure, CrammingFigure, LearningCurve
 from contextpress.figures.style import save, styled
 from contextpress.runtime.files import read_json
 from contextpress.runtime.history import HISTORY
-from contextpress.runtime.tables import read_table
+from contextpress.runtime.tables import read_csv, read_table
 
 
 def quality_by_bucket(
@@ -79,7 +79,7 @@ def cramming(
 ) -> None:
     """Draw what memory holds, crammed and from the compressors, by entropy of decoder and encoder."""
     with styled(spec.style):
-        save(crammed.draw(pd.read_csv(table), read_json(finding), spec), pdf, svg, png, caption)
+        save(crammed.draw(read_csv(table), read_json(finding), spec), pdf, svg, png, caption)
 
 
 def ladder(*, spec: MeasureFigure, observations: Path, pdf: Path, svg: Path, png: Path, caption: Path) -> None:
@@ -108,7 +108,7 @@ def calibration(*, spec: TableFigure, table: Path, pdf: Path, svg: Path, png: Pa
 
 def _csv(path: Path) -> pd.DataFrame:
     # A setting is a number or "all"; names such as "None" are names.
-    return pd.read_csv(path, dtype={"ratio": str}, keep_default_na=False, na_values=[""])
+    return read_csv(path, dtype={"ratio": str}, keep_default_na=False, na_values=[""])
 
 
 def _rows(path: Path) -> pd.DataFrame:

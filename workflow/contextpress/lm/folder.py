@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from contextpress.runtime import seals
 from contextpress.runtime.device import attention_kernel
-from contextpress.runtime.errors import UserError, first_line
-from contextpress.runtime.files import filling, sha256
-from contextpress.runtime.hub import located
+from contextpress.runtime.errors import UserError
+from contextpress.runtime.files import filling, reading, sha256
+from contextpress.runtime.hub import loading, located
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
@@ -19,16 +20,20 @@ def save_model(model: PreTrainedModel, folder: Path) -> None:
     """Save config and weights (safetensors, one file)."""
     with filling(folder) as drafts:
         model.save_pretrained(drafts, max_shard_size="1TB")
+        seals.seal(drafts / WEIGHTS)
 
 
 def load_model(path: str | Path, device: torch.device, revision: str | None = None) -> PreTrainedModel:
     """Load a causal LM in float32 by path or hub id, in evaluation mode. Safetensors only; no code is run.
 
     Raises:
-        UserError: if there is no such model, it cannot be loaded, or lacks weights.
+        UserError: if there is no such model, it cannot be loaded, lacks weights, or a file is damaged.
     """
     where = located("model", path, revision, CONFIG)
-    try:
+    if isinstance(path, Path):
+        with reading(path / WEIGHTS, "safetensors"):
+            seals.check(path / WEIGHTS)
+    with loading("model", path, f"{CONFIG} and {WEIGHTS} of a causal language model"):
         model, found = AutoModelForCausalLM.from_pretrained(
             **where,
             dtype=torch.float32,
@@ -37,11 +42,6 @@ def load_model(path: str | Path, device: torch.device, revision: str | None = No
             ignore_mismatched_sizes=True,  # told below, by name
             output_loading_info=True,
         )
-    except Exception as error:  # a folder can be wrong in more ways than the libraries below have errors of their own
-        raise UserError(
-            f"model {path} cannot be loaded: {first_line(error)}; {CONFIG} and {WEIGHTS} of a causal language model "
-            "are wanted, as transformers saves them"
-        ) from None
     # Transformers draws at random what it does not find.
     if found["missing_keys"]:
         raise UserError(f"model {path} cannot be loaded: its weights lack {min(found['missing_keys'])}")

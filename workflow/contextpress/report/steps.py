@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from contextpress.analysis.observations import OBSERVATIONS
 from contextpress.entropy.scores import TOKEN_SCORES
@@ -15,8 +14,8 @@ from contextpress.report import explorer as explore
 from contextpress.report.spec import ExplorerSpec, SummarySpec
 from contextpress.report.summary import Figure, compose
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.files import read_json, write_text
-from contextpress.runtime.tables import read_table
+from contextpress.runtime.files import read_json, read_text, write_text
+from contextpress.runtime.tables import read_csv, read_table
 from contextpress.tokens.passages import PASSAGES
 
 
@@ -37,7 +36,7 @@ def summary(
     Raises:
         UserError: if a figure has no caption.
     """
-    said = {path.stem: path.read_text(encoding="utf-8") for path in captions}
+    said = {path.stem: read_text(path) for path in captions}
     missing = [path.name for path in figures if path.stem not in said]
     if missing:
         raise UserError(f"figure {missing[0]} has no caption; captions are {', '.join(sorted(said))}")
@@ -69,9 +68,9 @@ def findings(
         spec.study,
         read_table(observations, OBSERVATIONS),
         [read_json(path) for path in findings],
-        pd.read_csv(grid_effects, dtype={"ratio": str}),
-        pd.read_csv(specification),
-        pd.read_csv(ladder),
+        read_csv(grid_effects, dtype={"ratio": str}),
+        read_csv(specification),
+        read_csv(ladder),
         read_json(cramming),
     )
     write_text(output, text)

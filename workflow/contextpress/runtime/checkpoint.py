@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,6 +27,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from contextpress.runtime.closure import ROOT, closure
+from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import replacing, sha256
 from contextpress.runtime.processes import cut_like, is_main, wait, whole
 from contextpress.runtime.spec import Spec
@@ -141,12 +143,13 @@ class Checkpoint:
 
     def _write(self, tensors: dict[str, Tensor], step: int, seconds: float) -> None:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        header = {"identity": self._identity, "step": step, "seconds": seconds, "digest": _digest(tensors)}
+        header = {"identity": self._identity, "step": step, "seconds": seconds}
+        header["digest"] = _digest(header, tensors)
         try:
             with replacing(self.path) as draft:
                 save_file(tensors, draft, {"contextpress": json.dumps(header)})
-        except (OSError, SafetensorError) as error:  # the training may still end well
-            log.warning("checkpoint %s cannot be written: %s", self.path, error)
+        except UserError as error:  # the training may still end well
+            log.warning("checkpoint %s; the training goes on without", error)
 
     def restore(self, module: nn.Module, optimisers: list[torch.optim.Optimizer], losses: Tensor) -> tuple[int, float]:
         """Put everything back where it was; see ``save``.
@@ -187,7 +190,7 @@ class Checkpoint:
                     return None
                 # A tensor of this process's own memory: one that is mapped from the file would change under it.
                 tensors = {name: kept.get_tensor(name).clone() for name in kept.keys()}  # noqa: SIM118 - no mapping
-            if header["digest"] != _digest(tensors):
+            if header.pop("digest", None) != _digest(header, tensors):
                 raise ValueError("its bytes are not those that were written")
         except (OSError, SafetensorError, ValueError) as error:
             log.warning("checkpoint %s is damaged (%s); training starts anew", self.path, error)
@@ -219,8 +222,8 @@ def _random_states() -> dict[str, Tensor]:
     return states
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(header: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(header).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().data)

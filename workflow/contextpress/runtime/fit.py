@@ -48,7 +48,8 @@ def fit(
     would make the processor wait for the accelerator.
 
     Raises:
-        UserError: if the loss stops being finite; names the step. The last checkpoint before it is kept.
+        UserError: if the loss stops being finite, or the weights do at the last step; names the step. The last
+            checkpoint before it is kept.
     """
     device = next(objective.parameters()).device
     several = schedule.processes > 1
@@ -75,13 +76,15 @@ def fit(
             losses[step] = work.shown(loss)
             now = time.perf_counter()
             if now - shown > SECONDS_BETWEEN_LINES or step + 1 == schedule.steps:
-                _refuse_infinite(name, losses[: step + 1])
+                _refuse_infinite(name, losses[: step + 1], schedule, checkpoint)
                 if work.main:
                     _show(name, losses[: step + 1], schedule.steps, tokens, now - started)
                 shown = now
             if checkpoint and work.due(checkpoint):
-                _refuse_infinite(name, losses[: step + 1])
+                _refuse_infinite(name, losses[: step + 1], schedule, checkpoint)
                 checkpoint.save(module, optimisers, losses[: step + 1], now - started)
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in parameters):
+        raise _diverged(name, "weights are", schedule.steps - 1, schedule, checkpoint)
     work.finish()
     return History(losses.tolist(), time.perf_counter() - started, tokens)
 
@@ -95,10 +98,18 @@ def rate_at(step: int, schedule: Schedule) -> float:
     return LAST_RATE + (1 - LAST_RATE) / 2 * (1 + math.cos(math.pi * done))
 
 
-def _refuse_infinite(name: str, losses: Tensor) -> None:
+def _refuse_infinite(name: str, losses: Tensor, schedule: Schedule, checkpoint: Checkpoint | None) -> None:
     wrong = torch.nonzero(~torch.isfinite(losses))
     if len(wrong):
-        raise UserError(f"{name}: the loss is not finite from step {int(wrong[0])} on; lower the learning rate")
+        raise _diverged(name, "loss is", int(wrong[0]), schedule, checkpoint)
+
+
+def _diverged(what: str, which: str, step: int, schedule: Schedule, checkpoint: Checkpoint | None) -> UserError:
+    kept = f" (the last good checkpoint is kept: {checkpoint.path})" if checkpoint and checkpoint.path.exists() else ""
+    return UserError(
+        f"{what}: the {which} not finite from step {step} on{kept}; lower learning_rate in its schedule, now "
+        f"{schedule.learning_rate:g}, and run the same command again"
+    )
 
 
 def _show(name: str, losses: Tensor, steps: int, tokens: int, seconds: float) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from contextpress.runtime.errors import UserError, first_line
+from contextpress.runtime.errors import UserError, first_line, out_of_memory
+from contextpress.runtime.files import reading
 
 PATIENCE = 10.0  # seconds for the one question whether the hub can be reached and has the name
 
@@ -36,6 +39,34 @@ def located(kind: str, name: str | Path, revision: str | None, needed: str) -> d
     if isinstance(name, Path) or said.startswith((".", "/", "~")) or said.count("/") > 1 or there:
         raise UserError(f"{cannot}: there is no such folder")
     return _arguments(said, revision, here=not _on_the_hub(cannot, said, revision, needed))
+
+
+@contextmanager
+def loading(kind: str, name: str | Path, wanted: str) -> Iterator[None]:
+    """Tell in one line of a model or tokenizer that cannot be loaded.
+
+    Args:
+        kind: "model" or "tokenizer", for messages.
+        name: a ``Path`` is a folder that the study made, and can make anew; anything else is the user's own.
+        wanted: the files that such a folder has.
+
+    Raises:
+        UserError: if the block raises an error, other than one of too little memory.
+    """
+    if isinstance(name, Path):
+        with reading(name, f"a {kind}"):
+            yield
+        return
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # of transformers, or of any library below it
+        if out_of_memory(error):
+            raise
+        raise UserError(
+            f"{kind} {name} cannot be loaded: {first_line(error)}; {wanted} are wanted, as transformers saves them"
+        ) from None
 
 
 def _arguments(path: str, revision: str | None, *, here: bool) -> dict[str, object]:

@@ -18,7 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from contextpress.runtime.errors import UserError
+from contextpress.runtime.errors import UserError, refusal
+from contextpress.runtime.files import remove
+from contextpress.runtime.troubles import unwritable
 
 JOBS_VARIABLE = "CONTEXTPRESS_JOBS"  # where the jobs of a run sign in
 SLURM_VARIABLE = "SLURM_JOB_ID"  # set by Slurm, in its jobs
@@ -32,19 +34,27 @@ class Run:
         """Sign in. Where no other Snakemake is at work, locks in ``folder`` (.snakemake) are a dead one's: remove them.
 
         Raises:
-            UserError: if the folder cannot be written, or knows no locks.
+            UserError: if the folder, or what Snakemake keeps there, cannot be written, or knows no locks.
         """
         self._runs = folder / "runs"
         try:
             self._runs.mkdir(parents=True, exist_ok=True)
             self._alive = (folder / "alive").open("w")
         except OSError as error:
-            raise UserError(f"{folder.absolute()} cannot be written: {error.strerror}") from None
+            raise UserError(f"{folder.absolute()} cannot be written: {refusal(error)}") from None
+        if why := unwritable(folder.absolute()):
+            raise UserError(why)
+        for kept in (folder / "metadata", folder / "incomplete"):
+            if kept.exists() and not (kept.is_dir() and os.access(kept, os.W_OK)):
+                raise UserError(
+                    f"{kept.absolute()}, where Snakemake notes which jobs are done, is no folder that can be written; "
+                    "make it one, or delete it and run again: then every job is"
+                )
         self._left: list[Path] = []
         try:
             with suppress(BlockingIOError):
                 fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder / "locks", ignore_errors=True)
+                remove(folder / "locks")
                 self._left = list(self._runs.iterdir())
             fcntl.flock(self._alive, fcntl.LOCK_SH)
         except OSError as error:

@@ -1,15 +1,17 @@
-"""Parquet tables with a declared schema, checked when written and when read."""
+"""Parquet tables with a declared schema, checked when written and when read; reading CSV."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.files import replacing
+from contextpress.runtime.files import read_text, reading, replacing
 
 
 def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
@@ -28,26 +30,34 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
     _refuse_nulls(path, table)
     with replacing(path) as draft:
         # No pandas metadata: it names library versions, and the same rows must give the same bytes.
-        pq.write_table(table.replace_schema_metadata(None), draft, compression="zstd")
+        # A page without its checksum is decoded to other values where a byte of it has changed.
+        pq.write_table(table.replace_schema_metadata(None), draft, compression="zstd", write_page_checksum=True)
 
 
 def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pd.DataFrame:
     """Read a table, all columns or some, and check it against ``schema``.
 
     Raises:
-        UserError: if the file is missing, is not Parquet, or differs from the schema.
+        UserError: if the file is missing, is not Parquet, is damaged, or differs from the schema.
     """
-    try:
-        table = pq.read_table(path, columns=columns)
-    except FileNotFoundError:
-        raise UserError(f"table {path} does not exist") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"table {path} cannot be read as Parquet: {error}") from None
+    with reading(path, "Parquet"):
+        table = pq.read_table(path, columns=columns, page_checksum_verification=True)
     wanted = pa.schema([schema.field(name) for name in columns]) if columns else schema
     if not table.schema.equals(wanted, check_metadata=False):
         raise UserError(f"table {path} has columns {table.schema.names}, wanted {wanted.names} with the declared types")
     _refuse_nulls(path, table)
     return table.to_pandas()
+
+
+def read_csv(path: Path, **options: Any) -> pd.DataFrame:  # noqa: ANN401 - of pandas
+    """Read a table for readers.
+
+    Raises:
+        UserError: see ``reading``.
+    """
+    text = read_text(path)
+    with reading(path, "CSV"):
+        return pd.read_csv(io.StringIO(text), **options)
 
 
 def _refuse_nulls(path: Path, table: pa.Table) -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from contextpress.runtime.errors import UserError, first_line
-from contextpress.runtime.files import replacing
+from contextpress.runtime import seals
+from contextpress.runtime.files import reading, replacing
 
 IdArray = NDArray[np.unsignedinteger]
 
@@ -19,18 +18,18 @@ def save_arrays(path: Path, **arrays: NDArray) -> None:
     """Write arrays under their names as safetensors."""
     with replacing(path) as draft:
         save_file(arrays, draft)
+        seals.seal(draft)
 
 
 def load_arrays(path: Path) -> dict[str, NDArray]:
     """Read all arrays of a safetensors file.
 
     Raises:
-        UserError: if it is missing or damaged.
+        UserError: see ``reading``.
     """
-    try:
+    with reading(path, "safetensors"):
+        seals.check(path)
         return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} cannot be read as safetensors: {first_line(error)}") from None
 
 
 def narrow(ids: list[int], vocabulary: int) -> IdArray:

@@ -9,9 +9,9 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from contextpress.runtime.errors import UserError, first_line
+from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import read_json
-from contextpress.runtime.hub import located
+from contextpress.runtime.hub import loading, located
 
 TOKENIZER = "tokenizer.json"  # in its folder
 BOS, RESTATE = "<bos>", "<restate>"
@@ -53,13 +53,8 @@ def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedT
         UserError: if it is not there, or has no <bos> token to score a first token after.
     """
     where = located("tokenizer", path, revision, "")
-    try:
+    with loading("tokenizer", path, f"{TOKENIZER} and tokenizer_config.json"):
         tokenizer = _class_of(Path(path).expanduser()).from_pretrained(**where)
-    except Exception as error:  # a folder can be wrong in more ways than the libraries below have errors of their own
-        raise UserError(
-            f"tokenizer {path} cannot be loaded: {first_line(error)}; {TOKENIZER} and tokenizer_config.json are "
-            "wanted, as transformers saves them"
-        ) from None
     if tokenizer.bos_token_id is None:
         raise UserError(f"tokenizer {path} has no beginning-of-sequence token; the first token could not be scored")
     return tokenizer
