@@ -29,6 +29,7 @@ from contextpress.runtime.fit import LAST_RATE, rate_at
 from contextpress.runtime.schedule import Schedule
 from contextpress.runtime.spec import Number, Spec, Whole
 from contextpress.runtime.tables import read_table, required, write_table
+from tests.unit.bytecode import files_of_step
 
 # -- files
 
@@ -286,6 +287,46 @@ def test_every_import_of_the_package_can_be_followed():
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: a relative import is not followed"
+
+
+STEPS = [
+    (room, node.name)
+    for room in ROOMS
+    for node in ast.parse((PACKAGE / room / "steps.py").read_text(encoding="utf-8")).body
+    if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+]
+
+
+@pytest.mark.parametrize(("room", "step"), STEPS)
+def test_the_closure_of_a_step_is_what_its_compiled_code_refers_to(room, step):
+    assert names(f"contextpress.{room}.steps:{step}", "contextpress.cli") == files_of_step(room, step)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_a_module_only_defines_when_it_is_imported(path):
+    """Else an edit to it could change a step that uses no name of it."""
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        main = isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
+        assert isinstance(node, kinds) or text or main, f"line {node.lineno}"
+
+
+def test_a_step_depends_on_what_it_uses_of_its_file(shop, tmp_path):
+    (tmp_path / "shop/steps.py").write_text(
+        "from shop.b import two as first, four\n"
+        "import shop.base\n"
+        "LIMIT = first.f\n"
+        "def _help(): return LIMIT\n"
+        "def one(): return _help()\n"
+        "def other():\n    from shop.a import one\n"
+        "def none(): pass\n"
+    )
+    assert shop("shop.steps:none") == {"__init__.py", "steps.py"}
+    assert shop("shop.steps:one") == {"steps.py"} | shop("shop.b.two")
+    assert shop("shop.steps:other") == {"steps.py"} | shop("shop.a.one")
+    with pytest.raises(KeyError, match="two"):
+        shop("shop.steps:two")
 
 
 @pytest.fixture

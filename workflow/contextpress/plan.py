@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from contextpress.analysis.hypotheses import same_rules, without_verdicts
+from contextpress.analysis.hypotheses import COUNTS, DRAW, ClaimsSpec, only, same_rules, without_verdicts
 from contextpress.analysis.spec import (
     CalibrationChunk,
     CompressorDescription,
@@ -48,7 +48,7 @@ from contextpress.lm.spec import LoadSpec, PretrainSpec, Shape, WarmupSpec
 from contextpress.reconstruction.spec import CrammingSpec, ReconstructionSpec
 from contextpress.report.spec import SummarySpec
 from contextpress.runtime.spec import Spec
-from contextpress.study import ModelConfig, Study
+from contextpress.study import CompressorConfig, ModelConfig, Study
 from contextpress.tokens.spec import MixtureSpec
 
 
@@ -206,7 +206,9 @@ class Plan:
 
     def compressor(self, name: str) -> CompressorSpec:
         """Spec of one compressor."""
-        job, chosen = self.jobs[name], self.study.compressor
+        job, chosen, unused = self.jobs[name], self.study.compressor, CompressorConfig()
+        adapted = "lora" in (chosen.encoder_training, chosen.decoder_training)
+        continued = chosen.objective == "autoencoding_continuation"
         return CompressorSpec(
             name=name,
             encoder=job.encoder.name,
@@ -217,10 +219,10 @@ class Plan:
                 connector=chosen.connector,
                 encoder_training=chosen.encoder_training,
                 decoder_training=chosen.decoder_training,
-                lora=chosen.lora,
+                lora=chosen.lora if adapted else unused.lora,
             ),
             objective=chosen.objective,
-            continuation_weight=chosen.continuation_weight,
+            continuation_weight=chosen.continuation_weight if continued else unused.continuation_weight,
             schedule=chosen.schedule,
             curriculum=chosen.curriculum,
             window=self.study.tokens.passages.window,
@@ -290,6 +292,10 @@ class Plan:
         analysis = self.study.analysis
         return SpecificationSpec(**analysis.specification.model_dump(), claims=without_verdicts(analysis.claims))
 
+    def ladder(self) -> ClaimsSpec:
+        """Spec of the table of the control ladder: every rung, without a verdict."""
+        return only(self.study.analysis.claims, *DRAW)
+
     def calibration_chunk(self, name: str) -> CalibrationChunk:
         """Spec of some of the simulated studies."""
         calibration, claims = self.study.analysis.calibration, self.study.analysis.claims
@@ -309,7 +315,7 @@ class Plan:
             decoders=tuple(
                 CrammedDecoder(decoder=name, seed=seed, model=model) for (name, seed), model in read.items()
             ),
-            claims=self.study.analysis.claims,
+            claims=only(self.study.analysis.claims, "variants", *DRAW, *COUNTS),
         )
 
     def cramming_figure(self) -> CrammingFigure:

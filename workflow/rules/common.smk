@@ -60,13 +60,13 @@ wildcard_constraints:
     chunk="[a-z]+-[0-9]+",
 
 
-def code_of(room):
-    """The files of the package that a room's steps depend on, as inputs: judged by content, so that a touched file
-    reruns nothing and an edit reruns what imports it. Relative, so that results hold wherever the project lies.
+def code_of(room, step):
+    """The files of the package that a step depends on, as inputs: judged by content, so that a touched file reruns
+    nothing and an edit reruns the steps that use it. Relative, so that results hold wherever the project lies.
     """
     return [
         os.path.relpath(path)
-        for path in closure(f"contextpress.{room}.steps", "contextpress.cli")
+        for path in closure(f"contextpress.{room}.steps:{step}", "contextpress.cli")
     ]
 
 

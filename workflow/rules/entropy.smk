@@ -4,7 +4,7 @@ PASSAGE_FILES = [rules.passages.output.passages, rules.passages.output.ladder]
 rule score:
     """How surprising each passage, and each of its tokens, is to one model."""
     input:
-        code=code_of("entropy"),
+        code=code_of("entropy", "score"),
         weights=lambda wildcards: lm_weights(wildcards.model),
         tokenizer=rules.tokenizer.output.tokenizer,
         passages=PASSAGE_FILES,
@@ -30,7 +30,7 @@ rule score:
 rule perplexity:
     """How well each model predicts each domain."""
     input:
-        code=code_of("entropy"),
+        code=code_of("entropy", "perplexity"),
         passages=rules.passages.output.passages,
         scores=expand(rules.score.output.passages, model=PLAN.models),
     output:
@@ -49,7 +49,7 @@ rule perplexity:
 rule model_free:
     """How surprising each passage is to unigram counts and to zlib."""
     input:
-        code=code_of("entropy"),
+        code=code_of("entropy", "model_free"),
         tokenizer=rules.tokenizer.output.tokenizer,
         arrays=expand(rules.encode.output, domain=PLAN.domains),
         passages=PASSAGE_FILES,
@@ -71,7 +71,7 @@ rule model_free:
 rule gap:
     """How far apart the models of each pair are."""
     input:
-        code=code_of("entropy"),
+        code=code_of("entropy", "gap"),
         weights=[lm_weights(name) for name in PLAN.models],
         tokenizer=rules.tokenizer.output.tokenizer,
         passages=rules.passages.output.passages,
