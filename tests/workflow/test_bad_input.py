@@ -307,6 +307,7 @@ def test_a_model_that_reads_too_little_is_told(finished, tmp_path):
         ('{"windw": 16}', ("config key windw is not known", "window, test, validation, ladder")),
         ('{"window": true}', ("config key window is true:", "a number is wanted")),
         ("[16]", ("is [16]:", "a section with keys")),
+        ("no.json", ("--spec is neither JSON nor a file", "No such file")),
     ],
 )
 def test_a_wrong_spec_is_told(checkout, tmp_path, spec, says):
