@@ -190,6 +190,16 @@ def test_a_new_seed_leaves_the_jobs_of_the_others_alone():
     assert all(one.pretrain(name).line() == two.pretrain(name).line() for name in one.models)
 
 
+def test_the_specs_of_a_thousand_pairs_are_arguments_that_linux_takes():
+    names = [f"m{number:02d}" for number in range(32)]
+    models = {"models": [{"name": name, "pretrain": f"D{1 + n % 6}"} for n, name in enumerate(names)]}
+    plan = Plan({"seeds": [0], "lm": models, "compressor": {"encoders": names, "decoders": names, "ratios": [4]}})
+    assert len(plan.jobs) == 1024
+    specs = [plan.learning_figure(), plan.cramming_analysis(), plan.specification(), plan.summary(), plan.latency()]
+    assert max(len(spec.line()) for spec in specs) < 128 * 1024
+    assert len(plan.observations().line()) > 128 * 1024  # so its rule passes it as a file; that of the gaps nearly so
+
+
 def test_planning_imports_nothing_heavy():
     code = "import sys, contextpress.plan, contextpress.runtime.closure; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -17,8 +17,9 @@ rule observations:
         ENVIRONMENT
     params:
         spec=spec_of(PLAN.observations),
+    # Too long for an argument where there are a thousand pairs.
     shell:
-        "contextpress analysis observations --spec {params.spec:q} --passages {input.passages:q}"
+        "contextpress analysis observations --spec <(printf %s {params.spec:q}) --passages {input.passages:q}"
         " --scores {input.scores:q} --model-free {input.model_free:q} --gaps {input.gap:q}"
         " --reconstructions {input.reconstructions:q} --observations {output:q} &> {log:q}"
 

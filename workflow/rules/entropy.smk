@@ -89,6 +89,7 @@ rule gap:
             str(Path(path).parent) for path in input.weights
         ],
         tokenizer=folder_of("tokenizer"),
+    # Too long for an argument where there are a thousand pairs.
     shell:
-        "contextpress entropy gap --spec {params.spec:q} --models {params.models:q}"
+        "contextpress entropy gap --spec <(printf %s {params.spec:q}) --models {params.models:q}"
         " --tokenizer {params.tokenizer:q} --passages {input.passages:q} --output {output:q} &> {log:q}"

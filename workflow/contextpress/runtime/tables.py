@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +13,9 @@ import pyarrow.parquet as pq
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import replacing
 
+# Rows of a row group, and of a batch that is read: what is held of a table that passes through.
+ROWS = 1 << 16
+
 
 def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
     """Write ``frame`` with exactly the columns and types of ``schema``.
@@ -18,6 +23,33 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
     Raises:
         UserError: if a column is missing, unknown, of another type, or null where the schema says it may not be.
     """
+    with writing(path, schema) as write:
+        write(frame)
+
+
+@contextmanager
+def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Write a table part by part: yields what takes the next rows. The same rows give the same bytes in any parts.
+
+    Raises:
+        UserError: as ``write_table``; no table is written then.
+    """
+    waiting: list[pa.Table] = [schema.empty_table()]
+    with replacing(path) as draft, pq.ParquetWriter(draft, schema, compression="zstd") as writer:
+
+        def write(frame: pd.DataFrame) -> None:
+            waiting.append(_declared(path, frame, schema))
+            if sum(map(len, waiting)) >= ROWS:
+                rows = pa.concat_tables(waiting)
+                whole = len(rows) - len(rows) % ROWS
+                writer.write_table(rows.slice(0, whole), ROWS)
+                waiting[:] = [rows.slice(whole)]
+
+        yield write
+        writer.write_table(pa.concat_tables(waiting), ROWS)
+
+
+def _declared(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     missing, unknown = set(schema.names) - set(frame.columns), set(frame.columns) - set(schema.names)
     if missing or unknown:
         raise UserError(f"table {path}: columns missing {sorted(missing)}, not declared {sorted(unknown)}")
@@ -26,9 +58,8 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
     except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
         raise UserError(f"table {path}: {error}") from None
     _refuse_nulls(path, table)
-    with replacing(path) as draft:
-        # No pandas metadata: it names library versions, and the same rows must give the same bytes.
-        pq.write_table(table.replace_schema_metadata(None), draft, compression="zstd")
+    # No pandas metadata: it names library versions, and the same rows must give the same bytes.
+    return table.replace_schema_metadata(None)
 
 
 def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pd.DataFrame:
@@ -37,17 +68,51 @@ def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) 
     Raises:
         UserError: if the file is missing, is not Parquet, or differs from the schema.
     """
+    return pa.concat_tables(_parts(path, schema, columns, ROWS)).to_pandas()
+
+
+def batches(
+    paths: Iterable[Path], schema: pa.Schema, columns: list[str] | None = None, count: int | None = None
+) -> Iterator[pd.DataFrame]:
+    """Tables one after the other as one, ``count`` rows at a time (``ROWS``), the last time what is left.
+
+    Raises:
+        UserError: as ``read_table``.
+    """
+    count = count or ROWS
+    waiting: list[pa.Table] = []
+    for path in paths:
+        for part in _parts(path, schema, columns, count):
+            waiting.append(part)
+            if sum(map(len, waiting)) >= count:  # a part has no more rows than that
+                rows = pa.concat_tables(waiting)
+                waiting = [rows.slice(count)]
+                yield rows.slice(0, count).to_pandas()
+    if any(map(len, waiting)):
+        yield pa.concat_tables(waiting).to_pandas()
+
+
+def _parts(path: Path, schema: pa.Schema, columns: list[str] | None, count: int) -> Iterator[pa.Table]:
+    """A table, at most ``count`` rows at a time; at first none of them."""
+    wanted = pa.schema([schema.field(name) for name in columns]) if columns else schema
     try:
-        table = pq.read_table(path, columns=columns)
+        with pq.ParquetFile(path) as file:
+            found = file.schema_arrow
+            if columns and set(columns) <= set(found.names):
+                found = pa.schema([found.field(name) for name in columns])
+            if not found.equals(wanted, check_metadata=False):
+                raise UserError(
+                    f"table {path} has columns {found.names}, wanted {wanted.names} with the declared types"
+                )
+            yield wanted.empty_table()
+            for batch in file.iter_batches(count, columns=wanted.names):
+                part = pa.Table.from_batches([batch]).select(wanted.names).cast(wanted)
+                _refuse_nulls(path, part)
+                yield part
     except FileNotFoundError:
         raise UserError(f"table {path} does not exist") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(f"table {path} cannot be read as Parquet: {error}") from None
-    wanted = pa.schema([schema.field(name) for name in columns]) if columns else schema
-    if not table.schema.equals(wanted, check_metadata=False):
-        raise UserError(f"table {path} has columns {table.schema.names}, wanted {wanted.names} with the declared types")
-    _refuse_nulls(path, table)
-    return table.to_pandas()
 
 
 def _refuse_nulls(path: Path, table: pa.Table) -> None:
