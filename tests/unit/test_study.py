@@ -173,8 +173,8 @@ def test_a_loaded_model_is_one_whatever_the_seeds():
         ({"analysis": {"memory_test": {"min_gain": 0.1}}}, {"ObservationsSpec"}),
         ({"reconstruction": {"batch": 60}}, {"ReconstructionSpec"}),
         ({"reconstruction": {"cramming": {"steps": 60}}}, {"CrammingSpec"}),
-        ({"analysis": {"claims": {"alpha": 0.01}}}, {"CrammingAnalysis", "CalibrationChunk"}),
-        ({"analysis": {"claims": {"c1": {"measure": "bleu"}}}}, {"CrammingAnalysis", "SpecificationSpec"}),
+        ({"analysis": {"claims": {"alpha": 0.01}}}, {"CalibrationChunk"}),
+        ({"analysis": {"claims": {"c1": {"measure": "bleu"}}}}, {"SpecificationSpec"}),
         ({"analysis": {"calibration": {"draws": 60}}}, {"CalibrationChunk"}),
     ],
 )
