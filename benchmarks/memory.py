@@ -157,6 +157,8 @@ def _write_reconstructions(path: Path, passages: list[Path]) -> None:
             for part in batches(passages, PASSAGES, ["passage_id", "split"]):
                 part = part[part["split"] == "test"]
                 part = part[part["passage_id"].isin(sample)] if condition in OF_SAMPLE else part
+                if part.empty:
+                    continue
                 numbers = {name: draw.random(len(part)) for name in MEASURES}
                 texts = {"reconstruction": "", "token_ids": [[0] * WINDOW] * len(part)}
                 write(part[["passage_id"]].assign(condition=condition, **numbers, **texts))
