@@ -111,7 +111,7 @@ def _steps(folder: Path, size: int) -> Steps:
     told = ["--passages", *passages, "--scores", scores, "--model-free", free, "--gaps", pairs]
     told += ["--reconstructions", reconstructions, reconstructions, "--observations", folder / "observations.parquet"]
     spec = ObservationsSpec(compressors=tuple(described)).line()
-    yield "analysis observations, by compressor", _words("analysis", "observations", "--spec", spec, *told)
+    yield "analysis observations", _words("analysis", "observations", "--spec", spec, *told)
 
 
 def _words(*parts: str | Path) -> list[str]:
