@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import memory
 from benchmarks.cases import CASES
 from benchmarks.harness import Case, Row, machine, measure, measure_growth
 from benchmarks.report import draw, table
@@ -33,6 +34,8 @@ def main() -> int:
     told = commands.add_parser("share", help="share of a finished study's core-time inside the hot paths")
     told.add_argument("study", type=Path, help="its folder, such as results/default")
     told.add_argument("--cores", type=int, required=True, help="that the study ran on")
+    passing = commands.add_parser("memory", help="peak memory of the steps that passages pass through")
+    passing.add_argument("--passages", type=int, nargs="+", default=memory.SIZES, help="at how many passages")
     asked = parser.parse_args()
     log.addHandler(logging.StreamHandler())  # this log alone: libraries talk much
     log.setLevel(logging.INFO)
@@ -41,6 +44,9 @@ def main() -> int:
             sys.stdout.write(share(asked.study, asked.cores))
         except UserError as error:
             sys.exit(f"benchmarks: {error}")
+        return 0
+    if asked.command == "memory":
+        memory.run(FOLDER, asked.passages)
         return 0
     return run(asked.repeats, asked.shape or default_shapes(), asked.only)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import flops, scale
+from benchmarks import flops, memory, scale
 from benchmarks.__main__ import keep
 from benchmarks.cases import CASES
 from benchmarks.harness import Case, Child, Growth, Row, exponent, measure, measure_growth
@@ -15,6 +15,7 @@ from benchmarks.scoring import tokenizer
 from benchmarks.shapes import SHAPES, tokens
 from benchmarks.share import share
 from contextpress.runtime.errors import UserError
+from contextpress.runtime.files import read_json
 
 TINY = SHAPES["tiny"]
 
@@ -107,6 +108,16 @@ def test_share_of_a_study_by_hand(tmp_path):
     assert f"Inside the hot paths: {(16 + 18 + 7) / 80:.1%}" in share(tmp_path, cores=2)
     with pytest.raises(UserError, match="no benchmark files"):
         share(tmp_path / "nothing", cores=2)
+
+
+@pytest.mark.slow
+def test_memory_is_measured_and_told_for_every_step_and_size(tmp_path):
+    memory.run(tmp_path, [60, 120])
+    told = (tmp_path / "memory.md").read_text(encoding="utf-8")
+    rows = read_json(tmp_path / "memory.json")["rows"]
+    assert len(rows) == 2 * len({row["step"] for row in rows}) == 10
+    assert all(50 < row["mib"] < 2000 and f"| {row['mib']:,.0f} |" in told for row in rows)
+    assert all((tmp_path / f"memory.{kind}").stat().st_size for kind in ("pdf", "svg", "png", "txt"))
 
 
 # -- on paper

@@ -1,5 +1,6 @@
 """What the decoder is given in place of a passage."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from contextpress.compressor.model import Compressor
 from contextpress.compressor.spec import Architecture
+from contextpress.reconstruction import conditions
 from contextpress.reconstruction.conditions import other_passages, readings, reconstruct
 from contextpress.reconstruction.greedy import stepwise
 from contextpress.reconstruction.metrics import teacher_forced
@@ -24,6 +26,24 @@ def test_another_passage_of_the_same_group_each_used_once(rows):
         assert groups[place] == groups[other]
         if (groups == groups[place]).sum() > 1:
             assert place != other
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 30)), max_size=6), st.integers(2, 12))
+def test_blocks_hold_all_passages_and_leave_none_of_a_group_alone(runs, most):
+    groups = pd.Series([name for name, count in runs for _ in range(count)], dtype=object)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conditions, "BLOCK", most)
+        sizes = conditions.blocks(groups)
+    assert sum(sizes) == len(groups)
+    assert max(sizes) <= most
+    if len(groups) <= most:
+        assert sizes == [len(groups)]
+    ends = np.cumsum(sizes)
+    neighbours = (groups != groups.shift()).cumsum()
+    for end, size in zip(ends, sizes, strict=True):
+        for run, count in neighbours.iloc[end - size : end].value_counts().items():
+            # Of two or more passages of a run there are always two, but where blocks have room for hardly more.
+            assert count > 1 or (neighbours == run).sum() == 1 or most < 4
 
 
 def test_the_other_passage_is_of_another_document_where_there_is_one():
@@ -78,6 +98,10 @@ def test_decoding_each_prefix_once_is_decoding_every_condition(readout, passages
             assert done.ids.tolist() == written.tolist()
             torch.testing.assert_close(done.nll, nll)
             torch.testing.assert_close(done.accuracy, accuracy)
+    assert {condition for condition, _, _ in reconstruct(compressor, ids, others, sample[:0], batch)} == {
+        "real",
+        "shuffled",
+    }
     positions = {condition: done.cost.positions for condition, _, done in found}
     assert positions.keys() == plain.keys()
     # No row is decoded for them, but for the one of zeros: prefixes of 6 positions, texts of 7 (the last is not fed).

@@ -351,21 +351,27 @@ def test_a_damaged_checkpoint_is_dropped_whatever_byte_it_is(tmp_path, caplog):
     assert checkpoint.restore(module, [], losses) == (3, 1.5)
 
 
-def _diverge(at: int):
-    def loss_of(step: int) -> torch.Tensor:
-        return (module.weight.sum() ** 2) * (float("nan") if step >= at else 1)
+class _Diverging(torch.nn.Linear):
+    """A loss that is not finite from some step on."""
 
-    module = torch.nn.Linear(3, 3, bias=False)
-    return module, loss_of
+    def forward(self, step: int) -> torch.Tensor:
+        return (self.weight.sum() ** 2) * (float("nan") if step >= 2 else 1)
+
+
+class _Kinked(torch.nn.Linear):
+    """A loss that is finite, but whose last slope is not."""
+
+    def forward(self, step: int) -> torch.Tensor:
+        return (self.weight.sum() * 0 if step == 3 else self.weight.sum()).abs().sqrt()
 
 
 def test_a_loss_that_is_not_finite_tells_step_rate_and_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setenv(SECONDS_VARIABLE, "0")
     monkeypatch.setattr("contextpress.runtime.checkpoint.LARGEST_SHARE", 1e9)
     checkpoint = Checkpoint(tmp_path / "x", "same")
-    module, loss_of = _diverge(2)
+    schedule = Schedule(steps=4, batch=1, learning_rate=0.25)
     with pytest.raises(UserError) as told_of:
-        fit("trial", module, loss_of, Schedule(steps=4, batch=1, learning_rate=0.25), 1, checkpoint)
+        fit("trial", _Diverging(3, 3, bias=False), lambda step: (step,), schedule, 1, checkpoint)
     assert str(told_of.value) == (
         f"trial: the loss is not finite from step 2 on (the last good checkpoint is kept: {checkpoint.path}); lower "
         "learning_rate in its schedule, now 0.25, and run the same command again"
@@ -373,13 +379,9 @@ def test_a_loss_that_is_not_finite_tells_step_rate_and_checkpoint(tmp_path, monk
 
 
 def test_weights_that_are_not_finite_at_the_end_are_no_result():
-    module = torch.nn.Linear(3, 3, bias=False)
-
-    def loss_of(step: int) -> torch.Tensor:  # finite, but its last slope is not
-        return (module.weight.sum() * 0 if step == 3 else module.weight.sum()).abs().sqrt()
-
+    schedule = Schedule(steps=4, batch=1, learning_rate=0.01)
     with pytest.raises(UserError, match="trial: the weights are not finite from step 3 on; lower learning_rate"):
-        fit("trial", module, loss_of, Schedule(steps=4, batch=1, learning_rate=0.01), 1)
+        fit("trial", _Kinked(3, 3, bias=False), lambda step: (step,), schedule, 1)
 
 
 def test_a_lower_rate_starts_a_diverged_training_anew(study, capsys, caplog, monkeypatch):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from contextpress.entropy.passages import buckets, unigram_entropy, zlib_bits_per_byte
+from contextpress.entropy.passages import bucket_edges, buckets, unigram_entropy, zlib_bits_per_byte
 from contextpress.entropy.score import divergence, score_tokens
 from contextpress.entropy.scores import PASSAGE_SCORES
 from contextpress.entropy.steps import perplexity
@@ -74,9 +74,9 @@ def test_zlib_counts_the_compressed_text_alone():
 
 def test_buckets_are_quantiles_of_the_reference():
     reference = pd.Series(np.arange(100.0))
-    found = buckets(pd.Series([-5.0, 0.0, 30.0, 99.0, 1e9]), reference, 5)
+    found = buckets(pd.Series([-5.0, 0.0, 30.0, 99.0, 1e9]), bucket_edges(reference, 5))
     assert found.tolist() == [0, 0, 1, 4, 4]
-    assert np.bincount(buckets(reference, reference, 5)).tolist() == [20] * 5
+    assert np.bincount(buckets(reference, bucket_edges(reference, 5))).tolist() == [20] * 5
 
 
 def test_perplexity_is_of_the_test_passages_of_each_domain(tmp_path):

@@ -22,13 +22,15 @@ from pydantic import Field, model_validator
 
 from contextpress.cli import ROOMS
 from contextpress.runtime import closure as closure_module
+from contextpress.runtime import tables
 from contextpress.runtime.closure import PACKAGE, closure
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import filling, read_json, replacing, sha256, write_json, write_text
 from contextpress.runtime.fit import LAST_RATE, rate_at
 from contextpress.runtime.schedule import Schedule
 from contextpress.runtime.spec import Number, Spec, Whole
-from contextpress.runtime.tables import read_table, required, write_table
+from contextpress.runtime.tables import batches, read_table, required, write_table, writing
+from tests.unit.bytecode import files_of_step
 
 # -- files
 
@@ -131,6 +133,42 @@ def test_a_table_comes_back_in_the_order_of_its_schema(tmp_path):
     assert back["name"].tolist() == ["a", "b"]
     assert np.isnan(back["x"][1])
     assert list(read_table(tmp_path / "t.parquet", SCHEMA, ["x", "name"]).columns) == ["x", "name"]
+
+
+@pytest.mark.parametrize("sizes", [[10], [3, 3, 4], [0, 4, 6, 0], [1] * 10, [9, 1]])
+def test_a_table_in_parts_has_the_bytes_of_one_in_one_piece(tmp_path, monkeypatch, sizes):
+    monkeypatch.setattr(tables, "ROWS", 4)
+    frame = pd.DataFrame({"name": [f"row {n % 3}" for n in range(10)], "n": range(10), "x": [None, 0.5] * 5})
+    write_table(tmp_path / "one.parquet", frame, SCHEMA)
+    with writing(tmp_path / "two.parquet", SCHEMA) as write:
+        for end, size in zip(np.cumsum(sizes), sizes, strict=True):
+            write(frame.iloc[end - size : end])
+    assert sha256(tmp_path / "one.parquet") == sha256(tmp_path / "two.parquet")
+    pd.testing.assert_frame_equal(
+        read_table(tmp_path / "two.parquet", SCHEMA), read_table(tmp_path / "one.parquet", SCHEMA)
+    )
+    groups = pq.ParquetFile(tmp_path / "two.parquet").metadata
+    assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [4, 4, 2]
+
+
+def test_an_error_in_a_part_leaves_no_table(tmp_path):
+    with pytest.raises(UserError, match="n"), writing(tmp_path / "t.parquet", SCHEMA) as write:
+        write(FRAME)
+        write(FRAME.assign(n=None))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("sizes", [[3], [4], [9], [3, 3], [0, 5, 0, 3], [0], []])
+def test_tables_are_read_in_batches_across_their_borders(tmp_path, monkeypatch, sizes):
+    paths = [tmp_path / f"{number}.parquet" for number in range(len(sizes))]
+    numbers = iter(range(100))
+    for path, size in zip(paths, sizes, strict=True):
+        rows = [next(numbers) for _ in range(size)]
+        write_table(path, pd.DataFrame({"name": [str(n) for n in rows], "n": rows, "x": 0.5}), SCHEMA)
+    monkeypatch.setattr(tables, "ROWS", 4)
+    read = [frame["n"].tolist() for frame in batches(paths, SCHEMA, ["x", "n"])]
+    every = list(range(sum(sizes)))
+    assert read == [every[start : start + 4] for start in range(0, len(every), 4)]
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path):
@@ -286,6 +324,46 @@ def test_every_import_of_the_package_can_be_followed():
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: a relative import is not followed"
+
+
+STEPS = [
+    (room, node.name)
+    for room in ROOMS
+    for node in ast.parse((PACKAGE / room / "steps.py").read_text(encoding="utf-8")).body
+    if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+]
+
+
+@pytest.mark.parametrize(("room", "step"), STEPS)
+def test_the_closure_of_a_step_is_what_its_compiled_code_refers_to(room, step):
+    assert names(f"contextpress.{room}.steps:{step}", "contextpress.cli") == files_of_step(room, step)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_a_module_only_defines_when_it_is_imported(path):
+    """Else an edit to it could change a step that uses no name of it."""
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        main = isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
+        assert isinstance(node, kinds) or text or main, f"line {node.lineno}"
+
+
+def test_a_step_depends_on_what_it_uses_of_its_file(shop, tmp_path):
+    (tmp_path / "shop/steps.py").write_text(
+        "from shop.b import two as first, four\n"
+        "import shop.base\n"
+        "LIMIT = first.f\n"
+        "def _help(): return LIMIT\n"
+        "def one(): return _help()\n"
+        "def other():\n    from shop.a import one\n"
+        "def none(): pass\n"
+    )
+    assert shop("shop.steps:none") == {"__init__.py", "steps.py"}
+    assert shop("shop.steps:one") == {"steps.py"} | shop("shop.b.two")
+    assert shop("shop.steps:other") == {"steps.py"} | shop("shop.a.one")
+    with pytest.raises(KeyError, match="two"):
+        shop("shop.steps:two")
 
 
 @pytest.fixture

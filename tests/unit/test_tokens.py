@@ -98,9 +98,23 @@ def test_shares_add_up_and_stay_within_one_of_exact(total, weights):
         assert abs(parts[name] - total * weight / sum(weights.values())) < 1 + 1e-6
 
 
+def cut_all(frame, tokenizer, wanted, key="k", parts=1):
+    """Passages of 16 tokens, of documents read in so many parts."""
+    size = -(-len(frame) // parts)
+    read = [frame.iloc[start : start + size] for start in range(0, len(frame), size)]
+    return pd.concat(cut_passages(lambda: iter(read), tokenizer, 16, wanted, key), ignore_index=True)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 6])
+def test_passages_do_not_depend_on_the_parts_that_documents_are_read_in(tokenizer, parts):
+    whole = cut_all(documents(), tokenizer, 12)
+    pd.testing.assert_frame_equal(cut_all(documents(), tokenizer, 12, parts=parts), whole)
+    assert whole["passage_id"].is_monotonic_increasing
+
+
 def test_passages_are_windows_of_their_documents(tokenizer):
     frame = documents()
-    cut = cut_passages(frame, tokenizer, 16, 12, "tokens.passages.test")
+    cut = cut_all(frame, tokenizer, 12)
     assert list(cut.columns) == PASSAGES.names
     assert len(cut) == 12
     assert cut["document_id"].value_counts().tolist() == [2] * 6  # documents take turns
@@ -113,17 +127,17 @@ def test_passages_are_windows_of_their_documents(tokenizer):
 
 
 def test_asking_for_more_passages_keeps_those_chosen_before(tokenizer):
-    few, many = (cut_passages(documents(), tokenizer, 16, n, "k")["passage_id"] for n in (6, 18))
+    few, many = (cut_all(documents(), tokenizer, n)["passage_id"] for n in (6, 18))
     assert set(few) < set(many)
 
 
 def test_too_few_passages_is_said(tokenizer):
     with pytest.raises(UserError, match=r"tokens\.passages\.test is 9999: domain prose holds only \d+ passages"):
-        cut_passages(documents(), tokenizer, 16, 9999, "tokens.passages.test")
+        cut_all(documents(), tokenizer, 9999, "tokens.passages.test")
 
 
 def test_ladder_disturbs_as_its_names_say(tokenizer):
-    cut = cut_passages(documents(), tokenizer, 16, 6, "k")
+    cut = cut_all(documents(), tokenizer, 6)
     rungs = ladder(cut, tokenizer)
     assert set(rungs["variant"]) == set(VARIANTS[1:])
     ordinary = ordinary_ids(tokenizer)

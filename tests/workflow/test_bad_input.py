@@ -187,6 +187,7 @@ def passages(spec: str, documents: Path | str, tokenizer: Path | str) -> list[st
         ('{"windw": 16}', ("config key windw is not known", "window, test, validation, ladder")),
         ('{"window": true}', ("config key window is true:", "a number is wanted")),
         ("[16]", ("is [16]:", "a section with keys")),
+        ("no.json", ("--spec is neither JSON nor a file", "No such file")),
     ],
 )
 def test_a_wrong_spec_is_told(documents, model_folder, tmp_path, monkeypatch, capfd, spec, says):

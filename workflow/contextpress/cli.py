@@ -1,7 +1,8 @@
 """The command ``contextpress ROOM STEP``: runs one step of the pipeline, as the workflow's rules do.
 
 A step is a function of a room's ``steps`` module. Its keyword-only parameters are the command's options, by
-annotation: a spec is read from JSON, ``Path`` is one path, ``list[Path]`` one or more.
+annotation: a spec is JSON, or the name of a file that holds it (Linux refuses arguments of more than 128 KiB), ``Path``
+is one path, ``list[Path]`` one or more.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def _add_options(parser: argparse.ArgumentParser, step: Step) -> None:
         if kinds[name] == list[Path]:
             parser.add_argument(flag, nargs="*", type=Path, required=needed, default=default)
         elif isinstance(kinds[name], type) and issubclass(kinds[name], Spec):
-            parser.add_argument(flag, required=needed, default=default, help=f"JSON of {kinds[name].__name__}")
+            parser.add_argument(flag, required=needed, default=default, help=f"{kinds[name].__name__}, JSON or a file")
         else:
             parser.add_argument(flag, type=Path, required=needed, default=default)
 
@@ -112,9 +113,12 @@ def _add_options(parser: argparse.ArgumentParser, step: Step) -> None:
 def _value(kind: object, value: object) -> object:
     if isinstance(kind, type) and issubclass(kind, Spec) and isinstance(value, str):
         try:
-            return kind.read(json.loads(value))
+            text = value if value.startswith(("{", "[")) else Path(value).read_text(encoding="utf-8")
+            return kind.read(json.loads(text))
         except (ValueError, RecursionError) as error:  # brackets in thousands, beside what is not JSON
             raise UserError(f"--spec is not JSON: {error}") from None
+        except OSError as error:
+            raise UserError(f"--spec is neither JSON nor a file that can be read: {error.strerror}") from None
     return value
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Self
 
-from contextpress.analysis.hypotheses import same_rules, without_verdicts
+from contextpress.analysis.hypotheses import COUNTS, DRAW, ClaimsSpec, only, same_rules, without_verdicts
 from contextpress.analysis.spec import (
     CalibrationChunk,
     CompressorDescription,
@@ -49,7 +49,7 @@ from contextpress.reconstruction.spec import CrammingSpec, ReconstructionSpec
 from contextpress.report.spec import ExplorerSpec, SummarySpec
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.spec import Spec
-from contextpress.study import ModelConfig, Study
+from contextpress.study import CompressorConfig, ModelConfig, Study
 from contextpress.tokens.spec import MixtureSpec
 
 
@@ -228,7 +228,9 @@ class Plan:
 
     def compressor(self, name: str) -> CompressorSpec:
         """Spec of one compressor."""
-        job, chosen = self.jobs[name], self.study.compressor
+        job, chosen, unused = self.jobs[name], self.study.compressor, CompressorConfig()
+        adapted = "lora" in (chosen.encoder_training, chosen.decoder_training)
+        continued = chosen.objective == "autoencoding_continuation"
         return CompressorSpec(
             name=name,
             encoder=job.encoder.name,
@@ -239,10 +241,10 @@ class Plan:
                 connector=chosen.connector,
                 encoder_training=chosen.encoder_training,
                 decoder_training=chosen.decoder_training,
-                lora=chosen.lora,
+                lora=chosen.lora if adapted else unused.lora,
             ),
             objective=chosen.objective,
-            continuation_weight=chosen.continuation_weight,
+            continuation_weight=chosen.continuation_weight if continued else unused.continuation_weight,
             schedule=chosen.schedule,
             curriculum=chosen.curriculum,
             window=self.study.tokens.passages.window,
@@ -312,6 +314,10 @@ class Plan:
         analysis = self.study.analysis
         return SpecificationSpec(**analysis.specification.model_dump(), claims=without_verdicts(analysis.claims))
 
+    def ladder(self) -> ClaimsSpec:
+        """Spec of the table of the control ladder: every rung, without a verdict."""
+        return only(self.study.analysis.claims, *DRAW)
+
     def calibration_chunk(self, name: str) -> CalibrationChunk:
         """Spec of some of the simulated studies."""
         calibration, claims = self.study.analysis.calibration, self.study.analysis.claims
@@ -331,7 +337,7 @@ class Plan:
             decoders=tuple(
                 CrammedDecoder(decoder=name, seed=seed, model=model) for (name, seed), model in read.items()
             ),
-            claims=self.study.analysis.claims,
+            claims=only(self.study.analysis.claims, "variants", *DRAW, *COUNTS),
         )
 
     def cramming_figure(self) -> CrammingFigure:

@@ -102,6 +102,8 @@ class ModelConfig(Spec):
     def _one_origin(self) -> Self:
         if (self.pretrain is None) == (self.load is None):
             raise ValueError(f"model {self.name} must have exactly one of pretrain (D1 .. D6) and load (a path or id)")
+        if self.revision is not None and self.load is None:
+            raise ValueError(f"model {self.name} has a revision, which is that of a model to load, but is pretrained")
         return self
 
 

@@ -1,7 +1,7 @@
 rule observations:
     """The table of the study: one row per passage and compressor."""
     input:
-        code=code_of("analysis"),
+        code=code_of("analysis", "observations"),
         passages=PASSAGE_FILES,
         scores=expand(rules.score.output.passages, model=PLAN.models),
         model_free=rules.model_free.output,
@@ -17,8 +17,9 @@ rule observations:
         ENVIRONMENT
     params:
         spec=spec_of(PLAN.observations),
+    # Too long for an argument where there are a thousand pairs.
     shell:
-        "contextpress analysis observations --spec {params.spec:q} --passages {input.passages:q}"
+        "contextpress analysis observations --spec <(printf %s {params.spec:q}) --passages {input.passages:q}"
         " --scores {input.scores:q} --model-free {input.model_free:q} --gaps {input.gap:q}"
         " --reconstructions {input.reconstructions:q} --observations {output:q} &> {log:q}"
 
@@ -29,7 +30,7 @@ SPECIFICATION = f"{RESULTS}/tables/specification.csv"
 rule claims:
     """A verdict on each declared claim, and the tables behind it."""
     input:
-        code=code_of("analysis"),
+        code=code_of("analysis", "claims"),
         observations=rules.observations.output,
     output:
         c1=f"{RESULTS}/findings/c1.json",
@@ -60,7 +61,7 @@ rule claims:
 rule specification_table:
     """Every claim's effect under every choice of measure, entropy, read-out and ratio."""
     input:
-        code=code_of("analysis"),
+        code=code_of("analysis", "specification"),
         observations=rules.observations.output,
     output:
         SPECIFICATION,
@@ -80,7 +81,7 @@ rule specification_table:
 rule ladder_table:
     """The control ladder by read-out and ratio, beside published ones."""
     input:
-        code=code_of("analysis"),
+        code=code_of("analysis", "ladder"),
         observations=rules.observations.output,
     output:
         f"{RESULTS}/tables/ladder.csv",
@@ -91,7 +92,7 @@ rule ladder_table:
     conda:
         ENVIRONMENT
     params:
-        spec=spec_of(lambda: PLAN.study.analysis.claims),
+        spec=spec_of(PLAN.ladder),
     shell:
         "contextpress analysis ladder --spec {params.spec:q} --observations {input.observations:q}"
         " --table {output:q} &> {log:q}"
@@ -100,7 +101,7 @@ rule ladder_table:
 rule cramming_bound:
     """What the decoders could be told, against what the compressors tell them, by entropy."""
     input:
-        code=code_of("analysis"),
+        code=code_of("analysis", "cramming"),
         observations=rules.observations.output,
         crammed=expand(rules.cram.output.table, model=PLAN.decoders),
     output:

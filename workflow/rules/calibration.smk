@@ -5,7 +5,7 @@ CALIBRATION = "results/calibration"
 rule calibration_chunk:
     """Some simulated studies with known truth, tested as the study's own observations are."""
     input:
-        code=code_of("analysis"),
+        code=code_of("analysis", "calibration_chunk"),
     output:
         f"{CALIBRATION}/outcomes/{{chunk}}.parquet",
     log:
@@ -23,7 +23,7 @@ rule calibration_chunk:
 rule calibration_summary:
     """How often the tests of the claims are right about simulated studies."""
     input:
-        code=code_of("analysis"),
+        code=code_of("analysis", "calibration"),
         outcomes=expand(
             rules.calibration_chunk.output,
             chunk=PLAN.study.analysis.calibration.chunks(),
@@ -47,7 +47,7 @@ rule calibration_summary:
 rule calibration_figure:
     """False positives and coverage of the claims' tests."""
     input:
-        code=code_of("figures"),
+        code=code_of("figures", "calibration"),
         table=rules.calibration_summary.output.table,
     output:
         pdf=f"{CALIBRATION}/calibration.pdf",

@@ -85,12 +85,12 @@ wildcard_constraints:
     chunk="[a-z]+-[0-9]+",
 
 
-def code_of(room, *templates):
-    """The files of the package that a room's steps depend on, as inputs: judged by content, so that a touched file
-    reruns nothing and an edit reruns what imports it. Relative, so that results hold wherever the project lies.
-    ``templates`` are files of the room that are not Python, of the steps that read them.
+def code_of(room, step, *templates):
+    """The files of the package that a step depends on, as inputs: judged by content, so that a touched file reruns
+    nothing and an edit reruns the steps that use it. Relative, so that results hold wherever the project lies.
+    ``templates`` are files of the room that are not Python and that the step reads.
     """
-    code = closure(f"contextpress.{room}.steps", "contextpress.cli")
+    code = closure(f"contextpress.{room}.steps:{step}", "contextpress.cli")
     folder = Path(PACKAGE_ROOT) / "contextpress" / room
     return [os.path.relpath(path) for path in [*code, *map(folder.joinpath, templates)]]
 

@@ -1,7 +1,7 @@
 rule compressor:
     """One compressor: a pair of language models, a read-out and a ratio, trained to restate passages."""
     input:
-        code=code_of("compressor"),
+        code=code_of("compressor", "train"),
         lock=LOCK,
         encoder=encoder_weights,
         decoder=decoder_weights,

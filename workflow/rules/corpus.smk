@@ -1,7 +1,7 @@
 rule harvest:
     """Documentation and source of the locked packages, cut into domains. Uses all cores it is given."""
     input:
-        code=code_of("corpus"),
+        code=code_of("corpus", "harvest"),
         lock=LOCK,
     output:
         f"{RESULTS}/corpus/harvest.parquet",
@@ -22,7 +22,7 @@ rule harvest:
 rule domain:
     """The documents of one domain: read, generated, or taken from the harvest."""
     input:
-        code=code_of("corpus"),
+        code=code_of("corpus", "domain"),
         harvest=lambda wildcards: (
             rules.harvest.output if PLAN.is_embedded(wildcards.domain) else []
         ),
@@ -47,7 +47,7 @@ rule domain:
 rule manifest:
     """What the corpus holds, with a digest per domain."""
     input:
-        code=code_of("corpus"),
+        code=code_of("corpus", "manifest"),
         documents=expand(rules.domain.output, domain=PLAN.domains),
     output:
         f"{RESULTS}/corpus/manifest.json",

@@ -4,7 +4,7 @@ PASSAGE_FILES = [rules.passages.output.passages, rules.passages.output.ladder]
 rule score:
     """How surprising each passage, and each of its tokens, is to one model."""
     input:
-        code=code_of("entropy"),
+        code=code_of("entropy", "score"),
         weights=lambda wildcards: lm_weights(wildcards.model),
         tokenizer=rules.tokenizer.output.tokenizer,
         passages=PASSAGE_FILES,
@@ -32,7 +32,7 @@ rule score:
 rule perplexity:
     """How well each model predicts each domain."""
     input:
-        code=code_of("entropy"),
+        code=code_of("entropy", "perplexity"),
         passages=rules.passages.output.passages,
         scores=expand(rules.score.output.passages, model=PLAN.models),
     output:
@@ -51,7 +51,7 @@ rule perplexity:
 rule model_free:
     """How surprising each passage is to unigram counts and to zlib."""
     input:
-        code=code_of("entropy"),
+        code=code_of("entropy", "model_free"),
         tokenizer=rules.tokenizer.output.tokenizer,
         arrays=expand(rules.encode.output, domain=PLAN.domains),
         passages=PASSAGE_FILES,
@@ -73,7 +73,7 @@ rule model_free:
 rule gap:
     """How far apart the models of each pair are."""
     input:
-        code=code_of("entropy"),
+        code=code_of("entropy", "gap"),
         weights=[lm_weights(name) for name in PLAN.models],
         tokenizer=rules.tokenizer.output.tokenizer,
         passages=rules.passages.output.passages,
@@ -93,6 +93,7 @@ rule gap:
             str(Path(path).parent) for path in input.weights
         ],
         tokenizer=folder_of("tokenizer"),
+    # Too long for an argument where there are a thousand pairs.
     shell:
-        "contextpress entropy gap --spec {params.spec:q} --models {params.models:q}"
+        "contextpress entropy gap --spec <(printf %s {params.spec:q}) --models {params.models:q}"
         " --tokenizer {params.tokenizer:q} --passages {input.passages:q} --output {output:q} &> {log:q}"

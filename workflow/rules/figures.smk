@@ -14,7 +14,7 @@ FIGURES = [
 rule quality_by_bucket:
     """Quality by bucket of encoder entropy, per pair."""
     input:
-        code=code_of("figures"),
+        code=code_of("figures", "quality_by_bucket"),
         observations=rules.observations.output,
     output:
         **drawn("quality_by_bucket"),
@@ -34,7 +34,7 @@ rule quality_by_bucket:
 rule encoder_entropy:
     """Claim C1: quality against the encoder's entropy."""
     input:
-        code=code_of("figures"),
+        code=code_of("figures", "encoder_entropy"),
         observations=rules.observations.output,
         finding=rules.claims.output.c1,
     output:
@@ -56,7 +56,7 @@ rule encoder_entropy:
 rule decoder_entropy:
     """Claim C2: quality against the decoder's entropy, given the encoder's."""
     input:
-        code=code_of("figures"),
+        code=code_of("figures", "decoder_entropy"),
         observations=rules.observations.output,
         finding=rules.claims.output.c2,
     output:
@@ -78,7 +78,7 @@ rule decoder_entropy:
 rule grid:
     """Claim C3: quality on the grid of encoders and decoders."""
     input:
-        code=code_of("figures"),
+        code=code_of("figures", "grid"),
         observations=rules.observations.output,
         finding=rules.claims.output.c3,
     output:
@@ -100,7 +100,7 @@ rule grid:
 rule grid_effects:
     """Claim C3: the grid taken apart into encoder effect, decoder effect and interaction."""
     input:
-        code=code_of("figures"),
+        code=code_of("figures", "grid_effects"),
         table=rules.claims.output.grid_effects,
     output:
         **drawn("grid_effects"),
@@ -120,7 +120,7 @@ rule grid_effects:
 rule specification:
     """Claim C1: its effect under every choice of measure, entropy, read-out and ratio."""
     input:
-        code=code_of("figures"),
+        code=code_of("figures", "specification"),
         table=rules.specification_table.output,
     output:
         **drawn("specification"),
@@ -140,7 +140,7 @@ rule specification:
 rule ladder:
     """Quality on the control ladder of texts, and under the controls of memory."""
     input:
-        code=code_of("figures"),
+        code=code_of("figures", "ladder"),
         observations=rules.observations.output,
     output:
         **drawn("ladder"),
@@ -160,7 +160,7 @@ rule ladder:
 rule cramming:
     """The cramming bound and the compressors, by entropy."""
     input:
-        code=code_of("figures"),
+        code=code_of("figures", "cramming"),
         table=rules.cramming_bound.output.table,
         finding=rules.cramming_bound.output.finding,
     output:
@@ -181,7 +181,7 @@ rule cramming:
 rule learning_curves:
     """Loss by step of every compressor and language model."""
     input:
-        code=code_of("figures"),
+        code=code_of("figures", "learning_curves"),
         compressors=expand(rules.compressor.output.history, compressor=PLAN.jobs),
         models=[lm_history(name) for name in PRETRAINED],
     output:
@@ -213,7 +213,7 @@ rule figures:
 rule summary:
     """What a reader sees first: verdicts, figures, what was run, versions, time."""
     input:
-        code=code_of("report"),
+        code=code_of("report", "summary"),
         observations=rules.observations.output,
         findings=FINDINGS,
         figures=expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURES),
@@ -256,7 +256,7 @@ rule summary:
 rule findings_report:
     """Each claim at length: measured numbers beside the paper's, and what does not carry over."""
     input:
-        code=code_of("report"),
+        code=code_of("report", "findings"),
         observations=rules.observations.output,
         findings=FINDINGS,
         grid_effects=rules.claims.output.grid_effects,
@@ -283,7 +283,9 @@ rule findings_report:
 rule explorer:
     """Every passage with its reconstructions and scores, in one page for a browser."""
     input:
-        code=code_of("report", "explorer.html", "explorer.css", "explorer.js"),
+        code=code_of(
+            "report", "explorer", "explorer.html", "explorer.css", "explorer.js"
+        ),
         observations=rules.observations.output,
         passages=rules.passages.output.passages,
         scores=expand(rules.score.output.tokens, model=PLAN.models),

@@ -1,7 +1,7 @@
 rule latency:
     """How long encoder and decoder take, by size of model. Nothing is computed from it: timings never repeat."""
     input:
-        code=code_of("latency"),
+        code=code_of("latency", "measure"),
         lock=LOCK,
         weights=[lm_weights(name) for name in PLAN.sizes.values()],
         tokenizer=rules.tokenizer.output.tokenizer,

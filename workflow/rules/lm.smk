@@ -1,7 +1,7 @@
 rule warmup:
     """Teach a new model to restate random ids: the common start of all models of a shape."""
     input:
-        code=code_of("lm"),
+        code=code_of("lm", "warmup"),
         lock=LOCK,
         tokenizer=rules.tokenizer.output.tokenizer,
     output:
@@ -33,7 +33,7 @@ rule warmup:
 rule pretrain:
     """One language model from scratch, on its mixture."""
     input:
-        code=code_of("lm"),
+        code=code_of("lm", "train"),
         lock=LOCK,
         start=lambda wildcards: start_of_model(wildcards.model),
         rows=lambda wildcards: expand(
@@ -74,7 +74,7 @@ rule pretrain:
 rule load:
     """One language model by path or hub id."""
     input:
-        code=code_of("lm"),
+        code=code_of("lm", "load"),
         lock=LOCK,
         tokenizer=rules.tokenizer.output.tokenizer,
     output:

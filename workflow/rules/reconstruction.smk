@@ -1,7 +1,7 @@
 rule reconstruct:
     """Held-out passages and the ladder, reconstructed from memory and from three controls."""
     input:
-        code=code_of("reconstruction"),
+        code=code_of("reconstruction", "reconstruct"),
         compressor=rules.compressor.output.weights,
         description=rules.compressor.output.description,
         encoder=encoder_weights,
@@ -34,7 +34,7 @@ rule reconstruct:
 rule cram:
     """What each decoder can be told through few vectors: memory optimised passage by passage, without an encoder."""
     input:
-        code=code_of("reconstruction"),
+        code=code_of("reconstruction", "cram"),
         decoder=lambda wildcards: lm_weights(wildcards.model),
         tokenizer=rules.tokenizer.output.tokenizer,
         passages=rules.passages.output.passages,

@@ -1,7 +1,7 @@
 rule tokenizer:
     """One tokenizer for the whole study."""
     input:
-        code=code_of("tokens"),
+        code=code_of("tokens", "tokenizer"),
         documents=expand(rules.domain.output, domain=PLAN.domains),
     output:
         tokenizer=f"{RESULTS}/tokens/tokenizer/tokenizer.json",
@@ -23,7 +23,7 @@ rule tokenizer:
 rule encode:
     """The training documents of one domain as one array of token ids."""
     input:
-        code=code_of("tokens"),
+        code=code_of("tokens", "encode"),
         documents=rules.domain.output,
         tokenizer=rules.tokenizer.output.tokenizer,
     output:
@@ -44,7 +44,7 @@ rule encode:
 rule passages:
     """Held-out passages of all domains, and the control ladder of a sample of them."""
     input:
-        code=code_of("tokens"),
+        code=code_of("tokens", "passages"),
         documents=expand(rules.domain.output, domain=PLAN.domains),
         tokenizer=rules.tokenizer.output.tokenizer,
     output:
@@ -67,7 +67,7 @@ rule passages:
 rule mixture:
     """One of D1 .. D6, or random tokens: the rows that a model is pretrained on."""
     input:
-        code=code_of("tokens"),
+        code=code_of("tokens", "mixture"),
         tokenizer=rules.tokenizer.output.tokenizer,
         arrays=lambda wildcards: expand(
             rules.encode.output, domain=PLAN.mixture(wildcards.mixture).weights

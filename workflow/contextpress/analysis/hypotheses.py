@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -127,6 +127,9 @@ class DataGap(Spec):
     )
 
 
+Hypothesis = TypeVar("Hypothesis", EncoderEntropy, DecoderEntropy, DataGap)
+
+
 class ClaimsSpec(Spec):
     """The family of hypotheses of a study and how its members are tested."""
 
@@ -159,11 +162,27 @@ class ClaimsSpec(Spec):
     )
 
 
+# Of the family, what says which passages are compared and how they are drawn.
+DRAW = ("natural_only", "cluster", "draws", "seed")
+COUNTS = ("min_passages", "min_documents", "min_seeds")
+
+
+def only(claims: ClaimsSpec, *names: str) -> ClaimsSpec:
+    """The family with its own values of these keys and the defaults of all others: for what depends on no others."""
+    return ClaimsSpec(**{name: getattr(claims, name) for name in names})
+
+
 def without_verdicts(claims: ClaimsSpec) -> ClaimsSpec:
     """The family without what verdicts alone depend on, and draws: for tables that only estimate."""
-    names = ("also_measures", "alpha", "correction", "draws", "min_passages", "min_documents", "min_seeds")
-    defaults = ClaimsSpec()
-    return claims.model_copy(update={name: getattr(defaults, name) for name in names})
+    kept = only(claims, "c1", "c2", "c3", "natural_only", "cluster", "seed", "variants")
+    return kept.model_copy(
+        update={name: _without_bounds(getattr(kept, name)) for name in ("c1", "c2", "c3")},
+    )
+
+
+def _without_bounds(hypothesis: Hypothesis) -> Hypothesis:
+    defaults = type(hypothesis)()
+    return hypothesis.model_copy(update={name: getattr(defaults, name) for name in ("statement", "smallest_effect")})
 
 
 def same_rules(claims: ClaimsSpec, draws: int) -> ClaimsSpec:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,10 @@ from contextpress.analysis.spec import MemoryTest, ObservationsSpec
 from contextpress.entropy.scores import GAP, MODEL_FREE, PASSAGE_SCORES
 from contextpress.reconstruction.table import MEASURES, OF_SAMPLE, RECONSTRUCTIONS
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.tables import read_table
+from contextpress.runtime.tables import batches, read_table
 from contextpress.tokens.passages import PASSAGES, sampled
 
+KEY = ("encoder", "decoder", "readout", "ratio", "decoder_training", "seed")
 _ENTROPIES = ("nll", "bits_per_byte", "predictive_entropy", "bucket")
 
 
@@ -28,30 +31,32 @@ def join(
     model_free: Sequence[Path],
     gaps: Sequence[Path],
     reconstructions: Sequence[Path],
-) -> pd.DataFrame:
+) -> Iterator[pd.DataFrame]:
     """The observations: one row per passage and compressor, sorted by compressor and passage.
+
+    Yields:
+        the rows of one compressor. Beside them, what is known of the passages and of two models is held.
 
     Raises:
         UserError: if a table lacks a passage, model or pair that another one has.
     """
     if len(reconstructions) != len(spec.compressors):
         raise UserError(f"{len(spec.compressors)} compressors, but {len(reconstructions)} reconstruction tables")
-    columns = ["passage_id", "document_id", "domain", "source", "variant", "bytes", "entropy_rate", "token_ids"]
-    text = pd.concat([read_table(path, PASSAGES, columns) for path in passages])
-    text["tokens"] = text.pop("token_ids").map(len)
-    sample = pd.Index(text.loc[sampled(text), "passage_id"])
-    text = _by_passage(text, "passages")
+    text = _text(passages)
+    sample = text.index[sampled(text.reset_index())]
     free = _by_passage(pd.concat([read_table(path, MODEL_FREE) for path in model_free]), "model-free entropies")
-    all_scores = pd.concat([read_table(path, PASSAGE_SCORES) for path in scores])
-    by_model = {str(name): _by_passage(rows, f"scores of {name}") for name, rows in all_scores.groupby("model")}
+    scores_of = _scores(scores)
     gap_table = pd.concat([read_table(path, GAP) for path in gaps]).drop_duplicates(["encoder", "decoder", "seed"])
     names = ["design", "kl_encoder_decoder", "kl_decoder_encoder", "entropy_difference"]
     by_pair = {
         (row["encoder"], row["decoder"], row["seed"]): {f"gap_{name}": row[name] for name in names}
         for row in gap_table.to_dict("records")
     }
-    parts = []
-    for described, path in zip(spec.compressors, reconstructions, strict=True):
+    described_by = [(tuple(getattr(one, name) for name in KEY), one) for one in spec.compressors]
+    by_key = {key: (one, path) for (key, one), path in zip(described_by, reconstructions, strict=True)}
+    if len(by_key) < len(spec.compressors):
+        raise UserError("two compressors of the study share encoder, decoder, read-out, ratio, training and seed")
+    for described, path in (by_key[key] for key in sorted(by_key)):
         pair = (described.encoder, described.decoder, described.seed)
         if pair not in by_pair:
             raise UserError(f"no gap for encoder {pair[0]} and decoder {pair[1]} of seed {pair[2]}")
@@ -59,9 +64,10 @@ def join(
         wanted = measured.index
         part = pd.concat([_rows(text, wanted, "passages", path), _rows(free, wanted, "model-free", path)], axis=1)
         for side, model in (("encoder", described.encoder_model), ("decoder", described.decoder_model)):
-            if model not in by_model:
+            found = scores_of(model)
+            if found is None:
                 raise UserError(f"no passage scores of model {model}, the {side} of {described.name}")
-            found = _rows(by_model[model], wanted, f"scores of {model}", path)
+            found = _rows(found, wanted, f"scores of {model}", path)
             part[[f"{side}_{name}" for name in _ENTROPIES]] = found[list(_ENTROPIES)].to_numpy()
         if (part["decoder_nll"] <= 0).any():
             raise UserError(f"scores of {described.decoder_model}: a passage has an nll of 0 or less")
@@ -72,12 +78,8 @@ def join(
             information_retained=1 - part["nll"] / part["decoder_nll"],
             memory_used=memory_used(part, spec.memory_test),
         )
-        parts.append(part.astype({"encoder_bucket": "int32", "decoder_bucket": "int32"}))
-    table = pd.concat([part.astype(_nullable_floats()) for part in parts], ignore_index=True)
-    key = ["encoder", "decoder", "readout", "ratio", "decoder_training", "seed", "passage_id"]
-    if table.duplicated(key).any():
-        raise UserError("two compressors of the study share encoder, decoder, read-out, ratio, training and seed")
-    return table.sort_values(key, kind="stable").reset_index(drop=True)[OBSERVATIONS.names]
+        types = {"encoder_bucket": "int32", "decoder_bucket": "int32", **_nullable_floats()}
+        yield part.astype(types).sort_values("passage_id", kind="stable")[OBSERVATIONS.names]
 
 
 def memory_used(rows: pd.DataFrame, test: MemoryTest) -> bool:
@@ -95,6 +97,32 @@ def memory_used(rows: pd.DataFrame, test: MemoryTest) -> bool:
     sums = (gain - gain.mean()).groupby(normal["document_id"].to_numpy()).sum()
     error = float(np.sqrt(documents / (documents - 1) * np.square(sums).sum()) / count)
     return bool(gain.mean() - stats.t.ppf(test.confidence, documents - 1) * error > test.min_gain)
+
+
+def _text(passages: Sequence[Path]) -> pd.DataFrame:
+    """What is known of the passages, by name."""
+    columns = ["passage_id", "document_id", "domain", "source", "variant", "bytes", "entropy_rate", "token_ids"]
+    parts = []
+    for part in batches(passages, PASSAGES, columns):
+        part["tokens"] = part.pop("token_ids").map(len)
+        parts.append(part)
+    return _by_passage(pd.concat(parts), "passages")
+
+
+def _scores(paths: Sequence[Path]) -> Callable[[str], pd.DataFrame | None]:
+    """Reads the passage scores of a model, and keeps those of the last two."""
+    holders: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        for model in read_table(path, PASSAGE_SCORES, ["model"])["model"].unique():
+            holders[model].append(path)
+
+    @lru_cache(maxsize=2)
+    def scores_of(model: str) -> pd.DataFrame | None:
+        tables = [read_table(path, PASSAGE_SCORES) for path in holders[model]]
+        rows = [table[table["model"] == model] for table in tables]
+        return _by_passage(pd.concat(rows), f"scores of {model}") if rows else None
+
+    return scores_of
 
 
 def _by_passage(frame: pd.DataFrame, what: str) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from contextpress.analysis.specification import specification as specification_t
 from contextpress.analysis.verdicts import assess, findings
 from contextpress.reconstruction.table import CRAMMED
 from contextpress.runtime.files import write_json, write_text
-from contextpress.runtime.tables import read_table, write_table
+from contextpress.runtime.tables import read_table, write_table, writing
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def observations(
     observations: Path,
 ) -> None:
     """Join passages, entropies, gaps and reconstructions into the table of the study."""
-    table = join(
+    parts = join(
         spec,
         passages=passages,
         scores=scores,
@@ -49,8 +49,12 @@ def observations(
         gaps=gaps,
         reconstructions=reconstructions,
     )
-    write_table(observations, table, OBSERVATIONS)
-    log.info("%d observations of %d compressors", len(table), len(spec.compressors))
+    count = 0
+    with writing(observations, OBSERVATIONS) as write:
+        for part in parts:
+            write(part)
+            count += len(part)
+    log.info("%d observations of %d compressors", count, len(spec.compressors))
 
 
 def claims(

@@ -49,7 +49,7 @@ def train(
             )
     compressor, spans = objective.compressor, objective.spans
     parts = [
-        endless(torch.from_numpy(passages[domain].astype("int64")), count, seed, domain)
+        endless(torch.from_numpy(passages[domain].astype("int32")), count, seed, domain)
         for domain, count in share_out(schedule.batch, shares).items()
     ]
     progress = [step / schedule.steps for step in range(schedule.steps)]
@@ -59,7 +59,7 @@ def train(
     )
 
     def inputs_of(step: int) -> Inputs:
-        rows = torch.cat([part(step) for part in parts])
+        rows = torch.cat([part(step) for part in parts]).long()
         length = lengths[step]
         start = int(torch.randint(rows.shape[1] - spans * length + 1, (1,), generator=generator_at(seed, step)))
         return rows[:, start : start + spans * length], groups[step]

@@ -32,7 +32,11 @@ def zlib_bits_per_byte(text: str) -> float:
     return 8 * len(packed.compress(raw) + packed.flush()) / len(raw)
 
 
-def buckets(nll: pd.Series, reference: pd.Series, count: int) -> NDArray[np.int32]:
-    """Quantile bucket of each value among ``reference``: 0 (least surprising) to ``count`` - 1."""
-    edges = np.quantile(reference, np.arange(1, count) / count)
+def bucket_edges(reference: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Where the quantile buckets of ``reference`` meet, [count - 1]."""
+    return np.quantile(reference, np.arange(1, count) / count)
+
+
+def buckets(nll: pd.Series, edges: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Bucket of each value: 0 (least surprising) to the number of ``edges``."""
     return np.searchsorted(edges, nll.to_numpy(), side="right").astype(np.int32)

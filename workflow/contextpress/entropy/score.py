@@ -33,8 +33,17 @@ def score_tokens(model: PreTrainedModel, ids: Tensor, bos: int) -> dict[str, Ten
     logits = LOGITS_AT_ONCE.get(model.device.type, LOGITS_AT_ONCE["cuda"])
     positions = max(FEWEST_POSITIONS, logits // model.get_output_embeddings().weight.shape[0])
     rows = max(1, min(rows_at_once(model.device, ids.shape[1]), positions // ids.shape[1]))
-    parts = [_score(model, chunk, bos) for chunk in ids.to(model.device).split(rows)]
-    return {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+    # Made beforehand: small results kept between large intermediate ones would leave the memory full of holes.
+    found = {
+        "nll": torch.empty(ids.shape),
+        "predictive_entropy": torch.empty(ids.shape),
+        "rank": torch.empty(ids.shape, dtype=torch.int64),
+    }
+    for start in range(0, len(ids), rows):
+        part = slice(start, start + rows)
+        for name, scores in _score(model, ids[part].to(model.device), bos).items():
+            found[name][part] = scores
+    return found
 
 
 def log_probabilities(model: PreTrainedModel, ids: Tensor, bos: int) -> Tensor:

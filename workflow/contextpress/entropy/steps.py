@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from contextpress.entropy.passages import NATS_PER_BIT, buckets, unigram_entropy, zlib_bits_per_byte
+from contextpress.entropy.passages import NATS_PER_BIT, bucket_edges, buckets, unigram_entropy, zlib_bits_per_byte
 from contextpress.entropy.scores import GAP, MODEL_FREE, PASSAGE_SCORES, TOKEN_SCORES
 from contextpress.entropy.spec import GapSpec, ScoreSpec
 from contextpress.runtime.files import write_text
-from contextpress.runtime.tables import read_table, write_table
-from contextpress.tokens.arrays import load_arrays
+from contextpress.runtime.tables import ROWS, batches, read_table, write_table, writing
+from contextpress.tokens.arrays import counts, load_arrays
 from contextpress.tokens.passages import PASSAGES
 from contextpress.tokens.tokenizer import load_tokenizer
 
@@ -29,61 +30,84 @@ def score(
     from contextpress.runtime.device import prepare
 
     device = prepare(0)
-    frame = pd.concat([read_table(path, PASSAGES) for path in passages], ignore_index=True)
-    ids = torch.from_numpy(np.stack(frame["token_ids"].tolist())).long()
     bos = load_tokenizer(tokenizer).bos_token_id
-    scores = score_tokens(load_model(model, device), ids, bos)
-    length = ids.shape[1]
-    tokens = pd.DataFrame(
-        {
-            "passage_id": frame["passage_id"].repeat(length),
-            "position": np.tile(np.arange(length, dtype=np.int32), len(frame)),
-            "token_id": ids.flatten().int(),
-            "nll": scores["nll"].flatten(),
-            "predictive_entropy": scores["predictive_entropy"].flatten(),
-            "rank": scores["rank"].flatten().int(),
-        }
-    )
-    write_table(tokens_output, tokens, TOKEN_SCORES)
-    nll = scores["nll"].double()
-    table = pd.DataFrame(
-        {
-            "passage_id": frame["passage_id"],
-            "model": spec.model,
-            "nll": nll.mean(1),
-            "bits_per_byte": nll.sum(1).numpy() / NATS_PER_BIT / frame["bytes"],
-            "predictive_entropy": scores["predictive_entropy"].double().mean(1),
-            "top1": (scores["rank"] == 1).double().mean(1),
-        }
-    )
-    analysed = (frame["split"] == "test") & (frame["variant"] == "normal")
-    table["bucket"] = buckets(table["nll"], table.loc[analysed, "nll"], spec.buckets)
-    write_table(output, table, PASSAGE_SCORES)
+    loaded = load_model(model, device)
+    parts = []
+    columns = ["passage_id", "split", "variant", "token_ids", "bytes"]
+    with writing(tokens_output, TOKEN_SCORES) as write:
+        for frame in batches(passages, PASSAGES, columns):
+            ids = torch.from_numpy(np.stack(frame["token_ids"].tolist())).long()
+            scores = score_tokens(loaded, ids, bos)
+            length = ids.shape[1]
+            for start in range(0, len(frame), rows := max(1, ROWS // length)):
+                part = slice(start, start + rows)
+                names = frame["passage_id"].iloc[part]
+                write(
+                    pd.DataFrame(
+                        {
+                            "passage_id": names.repeat(length),
+                            "position": np.tile(np.arange(length, dtype=np.int32), len(names)),
+                            "token_id": ids[part].flatten().int(),
+                            "nll": scores["nll"][part].flatten(),
+                            "predictive_entropy": scores["predictive_entropy"][part].flatten(),
+                            "rank": scores["rank"][part].flatten().int(),
+                        }
+                    )
+                )
+            nll = scores["nll"].double()
+            table = pd.DataFrame(
+                {
+                    "passage_id": frame["passage_id"],
+                    "nll": nll.mean(1),
+                    "bits_per_byte": nll.sum(1).numpy() / NATS_PER_BIT / frame["bytes"],
+                    "predictive_entropy": scores["predictive_entropy"].double().mean(1),
+                    "top1": (scores["rank"] == 1).double().mean(1),
+                    "analysed": (frame["split"] == "test") & (frame["variant"] == "normal"),
+                }
+            )
+            parts.append(pa.Table.from_pandas(table, preserve_index=False))
+    # Quantiles need all passages: six columns of them are held, the texts and tokens are not.
+    whole = pa.concat_tables(parts)
+    nll = whole["nll"].to_numpy()
+    edges = bucket_edges(nll[whole["analysed"].to_numpy()], spec.buckets)
+    with writing(output, PASSAGE_SCORES) as write:
+        for part in parts:
+            table = part.to_pandas().drop(columns="analysed")
+            write(table.assign(model=spec.model, bucket=buckets(table["nll"], edges)))
 
 
 def perplexity(*, passages: Path, scores: list[Path], output: Path) -> None:
     """Write how well each model predicts the test passages of each domain."""
-    frame = read_table(passages, PASSAGES, ["passage_id", "domain", "split"])
-    parts = [read_table(path, PASSAGE_SCORES).merge(frame[frame["split"] == "test"]) for path in scores]
-    grouped = pd.concat(parts).groupby(["model", "domain"])
-    table = grouped.agg(passages=("nll", "size"), nll=("nll", "mean"), bits_per_byte=("bits_per_byte", "mean"))
+    frame = pd.concat(
+        part.loc[part["split"] == "test", ["passage_id", "domain"]]
+        for part in batches([passages], PASSAGES, ["passage_id", "domain", "split"])
+    )
+    tables = []
+    for path in scores:
+        grouped = read_table(path, PASSAGE_SCORES).merge(frame).groupby(["model", "domain"])
+        tables.append(
+            grouped.agg(passages=("nll", "size"), nll=("nll", "mean"), bits_per_byte=("bits_per_byte", "mean"))
+        )
+    table = pd.concat(tables).sort_index()
     table.insert(2, "perplexity", np.exp(table["nll"]))
     write_text(output, table.reset_index().to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def model_free(*, passages: list[Path], arrays: list[Path], tokenizer: Path, output: Path) -> None:
     """Score all passages by unigram frequency and by zlib."""
-    frame = pd.concat([read_table(path, PASSAGES) for path in passages], ignore_index=True)
     vocabulary = len(load_tokenizer(tokenizer))
-    counts = sum(np.bincount(load_arrays(path)["ids"], minlength=vocabulary) for path in arrays)
-    table = pd.DataFrame(
-        {
-            "passage_id": frame["passage_id"],
-            "unigram_entropy": unigram_entropy(frame["token_ids"].tolist(), np.asarray(counts)),
-            "zlib_bits_per_byte": frame["text"].map(zlib_bits_per_byte),
-        }
-    )
-    write_table(output, table, MODEL_FREE)
+    found = sum(counts(load_arrays(path)["ids"], vocabulary) for path in arrays)
+    with writing(output, MODEL_FREE) as write:
+        for frame in batches(passages, PASSAGES, ["passage_id", "text", "token_ids"]):
+            write(
+                pd.DataFrame(
+                    {
+                        "passage_id": frame["passage_id"],
+                        "unigram_entropy": unigram_entropy(frame["token_ids"].tolist(), np.asarray(found)),
+                        "zlib_bits_per_byte": frame["text"].map(zlib_bits_per_byte),
+                    }
+                )
+            )
 
 
 def gap(*, spec: GapSpec, models: list[Path], tokenizer: Path, passages: Path, output: Path) -> None:
@@ -95,9 +119,12 @@ def gap(*, spec: GapSpec, models: list[Path], tokenizer: Path, passages: Path, o
     from contextpress.runtime.device import prepare
 
     device = prepare(0)
-    frame = read_table(passages, PASSAGES)
-    frame = frame[frame["split"] == "validation"]
-    ids = torch.from_numpy(np.stack(frame["token_ids"].tolist())).long()
+    probe = [
+        row
+        for frame in batches([passages], PASSAGES, ["split", "token_ids"])
+        for row in frame.loc[frame["split"] == "validation", "token_ids"]
+    ]
+    ids = torch.from_numpy(np.stack(probe)).long()
     bos = load_tokenizer(tokenizer).bos_token_id
     loaded = {path.name: load_model(path, device) for path in models}
     entropy = {name: float(score_tokens(model, ids, bos)["nll"].double().mean()) for name, model in loaded.items()}

@@ -15,6 +15,9 @@ from contextpress.reconstruction import greedy
 from contextpress.reconstruction.greedy import Cost, Reconstruction
 from contextpress.runtime.device import rows_at_once
 
+# Passages whose memory is held at a time.
+BLOCK = 8192
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -46,6 +49,8 @@ def readings(compressor: Compressor, memory: Tensor, ids: Tensor, others: Tensor
     """
     every, own = (torch.arange(count, device=ids.device) for count in (len(ids), len(sample)))
     yield Reading(compressor.prefix(memory), {"real": (every, every), "shuffled": (every, others)})
+    if not len(sample):
+        return
     yield Reading(compressor.prefix(torch.zeros_like(memory[:1])), {"zeroed": (sample, torch.zeros_like(own))})
     first = compressor.embed(ids[sample, : compressor.slots])
     yield Reading(compressor.framed(first), {"truncated": (sample, own)})
@@ -60,7 +65,7 @@ def reconstruct(
         compressor: in eval mode.
         ids: of each passage, [passages, window].
         others: for each passage the place of another one, [passages].
-        sample: places of the passages that zeroed and truncated are read for, at least one.
+        sample: places of the passages that zeroed and truncated are read for; both are left out if there are none.
         batch: passages decoded side by side.
 
     Yields:
@@ -81,6 +86,24 @@ def reconstruct(
                 cost = Cost(cost.passes + more.passes, cost.positions + more.positions)
             yield condition, places, Reconstruction(decoded.ids[which], nll, accuracy, cost)
             cost = Cost()
+
+
+def blocks(groups: pd.Series) -> list[int]:
+    """Sizes of the blocks that passages are reconstructed in, at most ``BLOCK``: together those of all passages.
+
+    A passage meets the memory of another one of its block. So each run of neighbours of one group is divided into
+    equal parts, none of which is a mere rest, and small parts share a block.
+    """
+    parts: list[int] = []
+    for _, run in groups.groupby((groups != groups.shift()).cumsum()):
+        count = -(-len(run) // BLOCK)
+        parts += [len(run) // count + (place < len(run) % count) for place in range(count)]
+    sizes = [0]
+    for part in parts:
+        if sizes[-1] + part > BLOCK:
+            sizes.append(0)
+        sizes[-1] += part
+    return sizes
 
 
 def other_passages(groups: pd.Series, documents: pd.Series) -> Tensor:

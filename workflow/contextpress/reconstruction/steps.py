@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from contextpress.compressor.folder import load_compressor
 from contextpress.lm.folder import load_model
-from contextpress.reconstruction.conditions import other_passages
+from contextpress.reconstruction.conditions import BLOCK, blocks, other_passages
 from contextpress.reconstruction.conditions import reconstruct as under_each_condition
 from contextpress.reconstruction.cramming import Decoder
 from contextpress.reconstruction.cramming import cram as cram_passages
@@ -20,7 +21,7 @@ from contextpress.reconstruction.spec import CrammingSpec, ReconstructionSpec
 from contextpress.reconstruction.table import CONDITIONS, CRAMMED, RECONSTRUCTIONS
 from contextpress.runtime.device import device_name, prepare
 from contextpress.runtime.record import write_record
-from contextpress.runtime.tables import read_table, write_table
+from contextpress.runtime.tables import batches, write_table, writing
 from contextpress.tokens.passages import PASSAGES, sampled
 from contextpress.tokens.tokenizer import load_tokenizer, restate_id
 
@@ -39,39 +40,57 @@ def reconstruct(
     """Reconstruct the test passages and the ladder from memory and from controls; float32, exact greedy."""
     device = prepare(0)
     started = time.perf_counter()
-    frame = pd.concat([read_table(path, PASSAGES) for path in passages], ignore_index=True)
-    frame = frame[frame["split"] == "test"].reset_index(drop=True)
     words = load_tokenizer(tokenizer)
     model = load_compressor(compressor, encoder, decoder, tokenizer, device)
-    ids = torch.from_numpy(np.stack(frame["token_ids"].tolist())).long().to(device)
-    others = other_passages(frame["domain"] + "/" + frame["variant"], frame["document_id"]).to(device)
-    sample = torch.from_numpy(np.flatnonzero(sampled(frame))).to(device)
-    parts, passes, positions = {}, 0, 0
-    with torch.inference_mode():
-        for condition, places, done in under_each_condition(model, ids, others, sample, spec.batch):
-            passes, positions = passes + done.cost.passes, positions + done.cost.positions
-            read, made = frame.iloc[places.cpu().numpy()].reset_index(drop=True), done.ids.tolist()
-            texts = words.batch_decode(made, clean_up_tokenization_spaces=False)
-            part = measure_all(read["token_ids"].map(list).tolist(), made, read["text"].tolist(), texts)
-            parts[condition] = part.assign(
-                passage_id=read["passage_id"],
-                condition=condition,
-                nll=done.nll.double().cpu().numpy(),
-                accuracy=done.accuracy.double().cpu().numpy(),
-                reconstruction=texts,
-                token_ids=made,
-            )
-    write_table(output, pd.concat([parts[condition] for condition in CONDITIONS], ignore_index=True), RECONSTRUCTIONS)
+    passes, positions = 0, 0
+    with torch.inference_mode(), writing(output, RECONSTRUCTIONS) as write:
+        for frame in _blocks(passages):
+            ids = torch.from_numpy(np.stack(frame["token_ids"].tolist())).long().to(device)
+            others = other_passages(frame["domain"] + "/" + frame["variant"], frame["document_id"]).to(device)
+            sample = torch.from_numpy(np.flatnonzero(frame["sampled"])).to(device)
+            parts = {}
+            for condition, places, done in under_each_condition(model, ids, others, sample, spec.batch):
+                passes, positions = passes + done.cost.passes, positions + done.cost.positions
+                read, made = frame.iloc[places.cpu().numpy()].reset_index(drop=True), done.ids.tolist()
+                texts = words.batch_decode(made, clean_up_tokenization_spaces=False)
+                part = measure_all(read["token_ids"].map(list).tolist(), made, read["text"].tolist(), texts)
+                parts[condition] = part.assign(
+                    passage_id=read["passage_id"],
+                    condition=condition,
+                    nll=done.nll.double().cpu().numpy(),
+                    accuracy=done.accuracy.double().cpu().numpy(),
+                    reconstruction=texts,
+                    token_ids=made,
+                )
+            for condition in CONDITIONS:
+                if condition in parts:
+                    write(parts[condition])
     seconds = round(time.perf_counter() - started, 1)
     write_record(record, spec, seconds=seconds, forward_passes=passes, positions=positions, signatures=SIGNATURES)
+
+
+def _blocks(passages: list[Path]) -> Iterator[pd.DataFrame]:
+    """The test passages and the ladder, block by block. Besides, the names of all are held, to know the sample."""
+    named = pd.concat(batches(passages, PASSAGES, ["passage_id", "domain", "split", "variant"]), ignore_index=True)
+    named = named[named["split"] == "test"]
+    chosen = sampled(named).to_numpy()
+    sizes = blocks(named["domain"] + "/" + (named["variant"] == "normal").astype(str))
+    waiting, start = pd.DataFrame(), 0
+    for frame in batches(passages, PASSAGES, count=BLOCK):
+        waiting = pd.concat([waiting, frame[frame["split"] == "test"]])
+        while sizes and len(waiting) >= sizes[0]:
+            size = sizes.pop(0)
+            yield waiting.iloc[:size].reset_index(drop=True).assign(sampled=chosen[start : start + size])
+            waiting, start = waiting.iloc[size:], start + size
 
 
 def cram(*, spec: CrammingSpec, decoder: Path, tokenizer: Path, passages: Path, output: Path, record: Path) -> None:
     """Optimise memory for a sample of the test passages against one decoder, without an encoder; float32."""
     device = prepare(0)
     started = time.perf_counter()
-    frame = read_table(passages, PASSAGES)
-    frame = frame[frame["split"] == "test"].groupby("domain", sort=False).head(spec.passages)
+    tested = (part[part["split"] == "test"] for part in batches([passages], PASSAGES))
+    firsts = (part.groupby("domain", sort=False).head(spec.passages) for part in tested)
+    frame = pd.concat(firsts).groupby("domain", sort=False).head(spec.passages)
     words = load_tokenizer(tokenizer)
     model = load_model(decoder, device).requires_grad_(requires_grad=False)
     ids = torch.from_numpy(np.stack(frame["token_ids"].tolist())).long().to(device)

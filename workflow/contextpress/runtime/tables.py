@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ import pyarrow.parquet as pq
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import read_text, reading, replacing
 
+# Rows of a row group, and of a batch that is read: what is held of a table that passes through.
+ROWS = 1 << 16
+
 
 def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
     """Write ``frame`` with exactly the columns and types of ``schema``.
@@ -20,6 +25,37 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
     Raises:
         UserError: if a column is missing, unknown, of another type, or null where the schema says it may not be.
     """
+    with writing(path, schema) as write:
+        write(frame)
+
+
+@contextmanager
+def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Write a table part by part: yields what takes the next rows. The same rows give the same bytes in any parts.
+
+    Raises:
+        UserError: as ``write_table``; no table is written then.
+    """
+    waiting: list[pa.Table] = [schema.empty_table()]
+    with (
+        replacing(path) as draft,
+        # A page without its checksum is decoded to other values where a byte of it has changed.
+        pq.ParquetWriter(draft, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
+
+        def write(frame: pd.DataFrame) -> None:
+            waiting.append(_declared(path, frame, schema))
+            if sum(map(len, waiting)) >= ROWS:
+                rows = pa.concat_tables(waiting)
+                whole = len(rows) - len(rows) % ROWS
+                writer.write_table(rows.slice(0, whole), ROWS)
+                waiting[:] = [rows.slice(whole)]
+
+        yield write
+        writer.write_table(pa.concat_tables(waiting), ROWS)
+
+
+def _declared(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     missing, unknown = set(schema.names) - set(frame.columns), set(frame.columns) - set(schema.names)
     if missing or unknown:
         raise UserError(f"table {path}: columns missing {sorted(missing)}, not declared {sorted(unknown)}")
@@ -28,10 +64,8 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
     except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
         raise UserError(f"table {path}: {error}") from None
     _refuse_nulls(path, table)
-    with replacing(path) as draft:
-        # No pandas metadata: it names library versions, and the same rows must give the same bytes.
-        # A page without its checksum is decoded to other values where a byte of it has changed.
-        pq.write_table(table.replace_schema_metadata(None), draft, compression="zstd", write_page_checksum=True)
+    # No pandas metadata: it names library versions, and the same rows must give the same bytes.
+    return table.replace_schema_metadata(None)
 
 
 def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pd.DataFrame:
@@ -40,13 +74,44 @@ def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) 
     Raises:
         UserError: if the file is missing, is not Parquet, is damaged, or differs from the schema.
     """
-    with reading(path, "Parquet"):
-        table = pq.read_table(path, columns=columns, page_checksum_verification=True)
+    return pa.concat_tables(_parts(path, schema, columns, ROWS)).to_pandas()
+
+
+def batches(
+    paths: Iterable[Path], schema: pa.Schema, columns: list[str] | None = None, count: int | None = None
+) -> Iterator[pd.DataFrame]:
+    """Tables one after the other as one, ``count`` rows at a time (``ROWS``), the last time what is left.
+
+    Raises:
+        UserError: as ``read_table``.
+    """
+    count = count or ROWS
+    waiting: list[pa.Table] = []
+    for path in paths:
+        for part in _parts(path, schema, columns, count):
+            waiting.append(part)
+            if sum(map(len, waiting)) >= count:  # a part has no more rows than that
+                rows = pa.concat_tables(waiting)
+                waiting = [rows.slice(count)]
+                yield rows.slice(0, count).to_pandas()
+    if any(map(len, waiting)):
+        yield pa.concat_tables(waiting).to_pandas()
+
+
+def _parts(path: Path, schema: pa.Schema, columns: list[str] | None, count: int) -> Iterator[pa.Table]:
+    """A table, at most ``count`` rows at a time; at first none of them."""
     wanted = pa.schema([schema.field(name) for name in columns]) if columns else schema
-    if not table.schema.equals(wanted, check_metadata=False):
-        raise UserError(f"table {path} has columns {table.schema.names}, wanted {wanted.names} with the declared types")
-    _refuse_nulls(path, table)
-    return table.to_pandas()
+    with reading(path, "Parquet"), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        found = file.schema_arrow
+        if columns and set(columns) <= set(found.names):
+            found = pa.schema([found.field(name) for name in columns])
+        if not found.equals(wanted, check_metadata=False):
+            raise UserError(f"table {path} has columns {found.names}, wanted {wanted.names} with the declared types")
+        yield wanted.empty_table()
+        for batch in file.iter_batches(count, columns=wanted.names):
+            part = pa.Table.from_batches([batch]).select(wanted.names).cast(wanted)
+            _refuse_nulls(path, part)
+            yield part
 
 
 def read_csv(path: Path, **options: Any) -> pd.DataFrame:  # noqa: ANN401 - of pandas

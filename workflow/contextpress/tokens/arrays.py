@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from contextpress.runtime import seals
 from contextpress.runtime.files import reading, replacing
 
 IdArray = NDArray[np.unsignedinteger]
+TYPES = {"U16": np.uint16, "U32": np.uint32, "I64": np.int64}  # of the arrays that are written here
+AT_ONCE = 1 << 20  # numbers of an array that are counted together
 
 
 def save_arrays(path: Path, **arrays: NDArray) -> None:
@@ -22,14 +25,24 @@ def save_arrays(path: Path, **arrays: NDArray) -> None:
 
 
 def load_arrays(path: Path) -> dict[str, NDArray]:
-    """Read all arrays of a safetensors file.
+    """All arrays of a safetensors file, mapped: what is not asked for is not read. They cannot be written to.
+
+    The format: the length of a header, 8 bytes; the header in JSON, with type, shape and place of each; the numbers.
 
     Raises:
         UserError: see ``reading``.
     """
     with reading(path, "safetensors"):
         seals.check(path)
-        return load_file(path)
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size))
+        header.pop("__metadata__", None)
+        numbers = np.memmap(path, np.uint8, "r", offset=8 + size)
+        return {
+            name: numbers[slice(*found["data_offsets"])].view(TYPES[found["dtype"]]).reshape(found["shape"])
+            for name, found in header.items()
+        }
 
 
 def narrow(ids: list[int], vocabulary: int) -> IdArray:
@@ -48,6 +61,12 @@ def windows(ids: IdArray, offsets: NDArray[np.int64], length: int) -> IdArray:
     counts = np.diff(offsets) // length
     starts = np.repeat(offsets[:-1], counts) + length * _arange_each(counts)
     return ids[starts[:, None] + np.arange(length)]
+
+
+def counts(ids: IdArray, vocabulary: int) -> NDArray[np.int64]:
+    """How often each entry of the vocabulary occurs, [vocabulary]."""
+    parts = (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
+    return sum((np.bincount(part, minlength=vocabulary) for part in parts), np.zeros(vocabulary, dtype=np.int64))
 
 
 def share_out(total: int, weights: dict[str, float]) -> dict[str, int]:

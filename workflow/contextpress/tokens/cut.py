@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from contextpress.runtime.errors import UserError
@@ -14,41 +17,84 @@ from contextpress.tokens.tokenizer import ordinary_ids
 
 
 def cut_passages(
-    documents: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, window: int, wanted: int, key: str
-) -> pd.DataFrame:
+    documents: Callable[[], Iterable[pd.DataFrame]],
+    tokenizer: PreTrainedTokenizerBase,
+    window: int,
+    wanted: int,
+    key: str,
+) -> Iterator[pd.DataFrame]:
     """Choose ``wanted`` windows of ``window`` tokens from the documents of one domain and split.
 
     Every document gives one window before any gives its second, and so on, both in the order of a hash of their
     names, so that the choice needs no random state and a larger number only adds passages.
 
+    The documents are read twice, first to choose and then to cut: of what is not chosen, 20 bytes per window are held.
+
     Args:
-        documents: rows of the documents table.
+        documents: gives rows of the documents table, part by part, each time it is called.
         tokenizer: the study's tokenizer.
         window: tokens per passage.
         wanted: passages to choose.
         key: config key that asked for this number, for the error message.
 
+    Yields:
+        passages of each part, in the order of the documents.
+
     Raises:
         UserError: if the documents hold fewer windows.
     """
+    chosen = _choose(documents(), tokenizer, window, wanted, key)
+    place = 0
+    for part in documents():
+        here = {number: chosen[place + number] for number in range(len(part)) if place + number in chosen}
+        place += len(part)
+        if here:
+            yield _cut(part.iloc[list(here)], list(here.values()), tokenizer, window)
+
+
+def _choose(
+    documents: Iterable[pd.DataFrame], tokenizer: PreTrainedTokenizerBase, window: int, wanted: int, key: str
+) -> dict[int, list[int]]:
+    """First tokens of the chosen windows, by the place of their document."""
+    found: list[NDArray[np.int32]] = []  # place of the document, first token, turn
+    orders: list[NDArray[np.uint64]] = []
+    place, domain = 0, "of the split"
+    for part in documents:
+        domain = str(part["domain"].iloc[0])
+        for name, ids in zip(part["document_id"], _encoded(tokenizer, part), strict=True):
+            starts = range(0, len(ids) - window + 1, window)
+            ordered = sorted(starts, key=lambda start: _hash(f"{name}:{start}"))
+            # A window that cuts a character in two is none: its text would not be its tokens'.
+            whole = [start for start in ordered if "\ufffd" not in _text(tokenizer, ids[start : start + window])]
+            found.append(
+                np.array([[place, start, turn] for turn, start in enumerate(whole)], dtype=np.int32).reshape(-1, 3)
+            )
+            orders.append(np.full(len(whole), int(_hash(name)[:16], 16), dtype=np.uint64))
+            place += 1
+    places, starts, turns = np.concatenate(found).T if found else np.empty((3, 0), dtype=np.int32)
+    if len(places) < wanted:
+        raise UserError(
+            f"config key {key} is {wanted}: domain {domain} holds only {len(places)} passages of {window} tokens"
+        )
+    chosen: defaultdict[int, list[int]] = defaultdict(list)
+    for index in np.lexsort((np.concatenate(orders), turns))[:wanted]:
+        chosen[int(places[index])].append(int(starts[index]))
+    return chosen
+
+
+def _cut(
+    documents: pd.DataFrame, starts: list[list[int]], tokenizer: PreTrainedTokenizerBase, window: int
+) -> pd.DataFrame:
+    """The passages at these places of each document."""
     rows = []
-    encoded = tokenizer(documents["text"].tolist(), add_special_tokens=False)["input_ids"]
-    for document, ids in zip(documents.to_dict("records"), encoded, strict=True):
-        name = document["document_id"]
-        starts = range(0, len(ids) - window + 1, window)
-        ordered = sorted(starts, key=lambda start: _hash(f"{name}:{start}"))
-        turn = 0
-        for start in ordered:
+    for document, own, ids in zip(documents.to_dict("records"), starts, _encoded(tokenizer, documents), strict=True):
+        for start in sorted(own, key=str):  # as their names are ordered
             chosen = ids[start : start + window]
-            text = tokenizer.decode(chosen, clean_up_tokenization_spaces=False)
-            if "\ufffd" in text:  # the window cuts a character in two: its text would not be its tokens'
-                continue
-            size = len(text.encode())
-            words = len(text.split())
-            rate = None if pd.isna(document["entropy_rate"]) else document["entropy_rate"] * words / window
+            text = _text(tokenizer, chosen)
+            rate = document["entropy_rate"]
             rows.append(
                 {
-                    "passage_id": f"{name}:{start}",
+                    "passage_id": f"{document['document_id']}:{start}",
                     "document_id": document["document_id"],
                     "domain": document["domain"],
                     "source": document["source"],
@@ -57,19 +103,20 @@ def cut_passages(
                     "start": start,
                     "text": text,
                     "token_ids": chosen,
-                    "bytes": size,
-                    "entropy_rate": rate,
-                    "turn": turn,
+                    "bytes": len(text.encode()),
+                    "entropy_rate": None if pd.isna(rate) else rate * len(text.split()) / window,
                 }
             )
-            turn += 1
-    if len(rows) < wanted:
-        where = f"domain {documents['domain'].iloc[0]}" if len(documents) else "the split"
-        raise UserError(f"config key {key} is {wanted}: {where} holds only {len(rows)} passages of {window} tokens")
-    frame = pd.DataFrame(rows)
-    frame["order"] = frame["document_id"].map(_hash)
-    frame = frame.sort_values(["turn", "order"], kind="stable").head(wanted)
-    return frame.drop(columns=["turn", "order"]).sort_values("passage_id", kind="stable").reset_index(drop=True)
+    return pd.DataFrame(rows)
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, documents: pd.DataFrame) -> list[list[int]]:
+    encoded: list[list[int]] = tokenizer(documents["text"].tolist(), add_special_tokens=False)["input_ids"]
+    return encoded
+
+
+def _text(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
+    return str(tokenizer.decode(ids, clean_up_tokenization_spaces=False))
 
 
 def ladder(passages: pd.DataFrame, tokenizer: PreTrainedTokenizerBase) -> pd.DataFrame:
@@ -92,7 +139,7 @@ def ladder(passages: pd.DataFrame, tokenizer: PreTrainedTokenizerBase) -> pd.Dat
             "random_ids": ordinary[generator.integers(len(ordinary), size=len(ids))].tolist(),
         }
         for variant, changed in variants.items():
-            text = tokenizer.decode(changed, clean_up_tokenization_spaces=False)
+            text = _text(tokenizer, changed)
             rows.append(
                 passage
                 | {

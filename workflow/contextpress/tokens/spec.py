@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contextpress.runtime.spec import Spec, Whole
 
@@ -24,6 +24,12 @@ class TokenizerSpec(Spec):
         description="path or hub id of a tokenizer to use instead of training one (needed with loaded models)",
     )
     revision: str | None = Field(None, min_length=1, description="its revision on the hub")
+
+    @model_validator(mode="after")
+    def _revision_is_of_something(self) -> Self:
+        if self.revision is not None and self.load is None:
+            raise ValueError("revision is that of a tokenizer to load, but load is empty")
+        return self
 
 
 class PassagesSpec(Spec):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 from contextpress.corpus.documents import DOCUMENTS
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import filling, write_json
-from contextpress.runtime.tables import read_table, write_table
+from contextpress.runtime.tables import batches, writing
 from contextpress.tokens.arrays import load_arrays, narrow, save_arrays, share_out, windows
 from contextpress.tokens.cut import cut_passages, ladder
 from contextpress.tokens.passages import PASSAGES
@@ -20,6 +21,7 @@ from contextpress.tokens.tokenizer import load_tokenizer, ordinary_ids, train_to
 
 # The BPE sees at most this many characters of each domain, so that no domain owns the vocabulary.
 TOKENIZER_CHARACTERS = 1_000_000
+DOCUMENTS_AT_ONCE = 1024
 RANDOM_SEED = 0  # one corpus of random tokens, as there is one of each mixture
 
 
@@ -35,30 +37,46 @@ def tokenizer(*, spec: TokenizerSpec, documents: list[Path], output: Path) -> No
 
 def encode(*, documents: Path, tokenizer: Path, output: Path) -> None:
     """Encode one domain's training documents into one array of ids."""
-    frame = read_table(documents, DOCUMENTS, ["split", "text"])
-    texts = frame.loc[frame["split"] == "train", "text"].tolist()
     loaded = load_tokenizer(tokenizer)
-    encoded = loaded(texts, add_special_tokens=False)["input_ids"]
-    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-    ids = narrow([token for document in encoded for token in document], len(loaded))
-    save_arrays(output, ids=ids, offsets=offsets)
+    ids = []
+    for frame in batches([documents], DOCUMENTS, ["split", "text"], DOCUMENTS_AT_ONCE):
+        texts = frame.loc[frame["split"] == "train", "text"].tolist()
+        if texts:
+            encoded = loaded(texts, add_special_tokens=False)["input_ids"]
+            ids += [narrow(document, len(loaded)) for document in encoded]
+    offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
+    save_arrays(output, ids=np.concatenate([narrow([], len(loaded)), *ids]), offsets=offsets)
 
 
 def passages(*, spec: PassagesSpec, documents: list[Path], tokenizer: Path, output: Path, ladder_output: Path) -> None:
     """Cut the held-out documents of all domains into passages, and make the control ladder."""
     loaded = load_tokenizer(tokenizer)
-    parts = []
-    for path in documents:
-        frame = read_table(path, DOCUMENTS)
-        for split, wanted in (("validation", spec.validation), ("test", spec.test)):
-            held_out = frame[frame["split"] == split]
-            if held_out.empty:
-                raise UserError(f"{path.name}: no document fell into the {split} split; give more text")
-            parts.append(cut_passages(held_out, loaded, spec.window, wanted, f"tokens.passages.{split}"))
-    table = pd.concat(parts, ignore_index=True)
-    write_table(output, table, PASSAGES)
-    sample = table[table["split"] == "test"].groupby("domain", sort=False).head(spec.ladder)
-    write_table(ladder_output, ladder(sample, loaded), PASSAGES)
+    sample = []
+    with writing(output, PASSAGES) as write:
+        for path in documents:
+            for split, wanted in (("validation", spec.validation), ("test", spec.test)):
+                left = spec.ladder if split == "test" else 0
+                held_out = partial(_held_out, path, split)
+                for part in cut_passages(held_out, loaded, spec.window, wanted, f"tokens.passages.{split}"):
+                    write(part)
+                    if left:
+                        sample.append(part.head(left))
+                        left -= len(sample[-1])
+    with writing(ladder_output, PASSAGES) as write:
+        for part in sample:
+            write(ladder(part, loaded))
+
+
+def _held_out(path: Path, split: str) -> Iterator[pd.DataFrame]:
+    """Documents of one split, part by part."""
+    empty = True
+    for frame in batches([path], DOCUMENTS, count=DOCUMENTS_AT_ONCE):
+        part = frame[frame["split"] == split]
+        if len(part):
+            empty = False
+            yield part
+    if empty:
+        raise UserError(f"{path.name}: no document fell into the {split} split; give more text")
 
 
 def mixture(*, spec: MixtureSpec, tokenizer: Path, arrays: list[Path], output: Path, manifest: Path) -> None:
@@ -86,10 +104,10 @@ def mixture(*, spec: MixtureSpec, tokenizer: Path, arrays: list[Path], output: P
 
 def _sample(documents: list[Path]) -> Iterator[str]:
     for path in documents:
-        frame = read_table(path, DOCUMENTS, ["split", "text"])
         left = TOKENIZER_CHARACTERS
-        for text in frame.loc[frame["split"] == "train", "text"]:
-            if left <= 0:
-                break
-            yield text[:left]
-            left -= len(text)
+        for frame in batches([path], DOCUMENTS, ["split", "text"], DOCUMENTS_AT_ONCE):
+            for text in frame.loc[frame["split"] == "train", "text"]:
+                if left <= 0:
+                    break
+                yield text[:left]
+                left -= len(text)

@@ -1,0 +1,361 @@
+"""Never stale: every module of the package and every key of the smoke study is edited, one at a time.
+
+What Snakemake would then run is compared with what must run: the steps that use the module (found in compiled code) or
+the key (written down here), and all that reads what they write.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import re
+import shutil
+
+import pytest
+import yaml
+
+from contextpress.study import Study
+from tests.unit.bytecode import PACKAGE, files_of_step
+from tests.workflow.chaos import differing, digests
+from tests.workflow.dry_runs import dry_runs
+from tests.workflow.running import PROJECT, SMOKE, snakemake, write_yaml
+
+pytestmark = pytest.mark.workflow
+
+# Each rule: its step, how many jobs the smoke study and its calibration have of it, the rules whose output it reads.
+RULES = {
+    "harvest": ("corpus harvest", 1, ""),
+    "domain": ("corpus domain", 3, "harvest"),
+    "manifest": ("corpus manifest", 1, "domain"),
+    "tokenizer": ("tokens tokenizer", 1, "domain"),
+    "encode": ("tokens encode", 3, "domain tokenizer"),
+    "passages": ("tokens passages", 1, "domain tokenizer"),
+    "mixture": ("tokens mixture", 2, "encode tokenizer"),
+    "warmup": ("lm warmup", 1, "tokenizer"),
+    "pretrain": ("lm train", 4, "warmup mixture tokenizer"),
+    "score": ("entropy score", 4, "pretrain tokenizer passages"),
+    "perplexity": ("entropy perplexity", 1, "score passages"),
+    "model_free": ("entropy model_free", 1, "tokenizer encode passages"),
+    "gap": ("entropy gap", 1, "pretrain tokenizer passages"),
+    "compressor": ("compressor train", 4, "pretrain tokenizer encode"),
+    "reconstruct": ("reconstruction reconstruct", 4, "compressor pretrain tokenizer passages"),
+    "cram": ("reconstruction cram", 2, "pretrain tokenizer passages"),
+    "latency": ("latency measure", 1, "pretrain tokenizer"),
+    "observations": ("analysis observations", 1, "passages score model_free gap reconstruct"),
+    "claims": ("analysis claims", 1, "observations"),
+    "specification_table": ("analysis specification", 1, "observations"),
+    "ladder_table": ("analysis ladder", 1, "observations"),
+    "cramming_bound": ("analysis cramming", 1, "observations cram"),
+    "calibration_chunk": ("analysis calibration_chunk", 8, ""),
+    "calibration_summary": ("analysis calibration", 1, "calibration_chunk"),
+    "calibration_figure": ("figures calibration", 1, "calibration_summary"),
+    "quality_by_bucket": ("figures quality_by_bucket", 1, "observations"),
+    "encoder_entropy": ("figures encoder_entropy", 1, "observations claims"),
+    "decoder_entropy": ("figures decoder_entropy", 1, "observations claims"),
+    "grid": ("figures grid", 1, "observations claims"),
+    "grid_effects": ("figures grid_effects", 1, "claims"),
+    "specification": ("figures specification", 1, "specification_table"),
+    "ladder": ("figures ladder", 1, "observations"),
+    "cramming": ("figures cramming", 1, "cramming_bound"),
+    "learning_curves": ("figures learning_curves", 1, "compressor pretrain"),
+    "summary": ("report summary", 1, ""),  # reads besides: see below
+    "findings_report": ("report findings", 1, "observations claims specification_table ladder_table cramming_bound"),
+}
+SAMPLED = "quality_by_bucket ladder encoder_entropy decoder_entropy grid"
+DRAWN = f"{SAMPLED} grid_effects specification cramming learning_curves"
+READS = {rule: set(reads.split()) for rule, (_, _, reads) in RULES.items()}
+READS["summary"] = set(f"observations claims warmup pretrain compressor reconstruct cram {DRAWN}".split())
+
+ONCE = "gap perplexity observations claims specification_table ladder_table cramming_bound summary findings_report"
+REFUSED = "refused"
+BY_SAMPLE = f"claims specification_table ladder_table cramming_bound {SAMPLED}"
+TESTS = "claims calibration_chunk"  # the simulated studies are tested by the rules of the study's own claims
+
+
+def every(rules, **counts):
+    """Jobs of some rules, each as often as the study has it, or as often as said."""
+    return {rule: RULES[rule][1] for rule in rules.split()} | counts
+
+
+OF_ONE_MIXTURE = every(f"{ONCE} {DRAWN}", mixture=1, pretrain=2, score=2, compressor=3, reconstruct=3, cram=1)
+
+# Each key of the study: another value, and the rules whose own work depends on it. Where the study itself becomes
+# another one: the jobs that run. Where no study has the one key without another: that it is refused.
+KEYS = {
+    "study": ("other", every(" ".join(rule for rule in RULES if not rule.startswith("calibration")))),
+    # Seed 0 has models 0 and 1, seed 1 has 1 and 2.
+    "seeds": ([1], every(f"compressor reconstruct cram latency {ONCE} {DRAWN}", pretrain=2, score=2)),
+    "corpus.document_characters": (5000, "harvest domain"),
+    "corpus.validation": (0.06, "harvest domain"),
+    "corpus.test": (0.12, "harvest domain"),
+    "corpus.characters": (160_000, "harvest domain"),
+    "corpus.seed": (1, "arithmetic"),
+    "corpus.domains[0].name": ("text", REFUSED),
+    "corpus.domains[0].characters": (100_000, "harvest"),
+    "corpus.domains[0].kind": ("uniform", "harvest"),
+    "corpus.domains[0].extract": ("tables", "harvest"),
+    "corpus.domains[1].name": ("text", REFUSED),
+    "corpus.domains[1].characters": (100_000, "harvest"),
+    "corpus.domains[1].kind": ("uniform", "harvest"),
+    "corpus.domains[1].extract": ("tables", "harvest"),
+    "corpus.domains[2].name": ("text", REFUSED),
+    "corpus.domains[2].characters": (100_000, "arithmetic"),
+    "corpus.domains[2].kind": ("uniform", "arithmetic"),
+    "corpus.natural": (["code"], REFUSED),
+    "corpus.formal": (["code"], OF_ONE_MIXTURE),  # D6 changes, D1 has no formal text
+    "corpus.mixture_tokens": (19_000, "mixture"),
+    "tokens.tokenizer.vocabulary": (600, "tokenizer"),
+    "tokens.tokenizer.load": ("some/tokenizer", REFUSED),
+    "tokens.tokenizer.revision": ("main", REFUSED),
+    "tokens.passages.window": (8, "passages compressor latency"),
+    "tokens.passages.test": (17, "passages"),
+    "tokens.passages.validation": (9, "passages"),
+    "tokens.passages.ladder": (5, "passages"),
+    "lm.shapes[0].name": ("second", REFUSED),
+    "lm.shapes[0].layers": (2, "warmup"),
+    "lm.shapes[0].width": (64, "warmup"),
+    "lm.shapes[0].heads": (4, "warmup"),
+    "lm.shapes[0].intermediate": (96, "warmup"),
+    "lm.shapes[0].context": (256, "warmup"),
+    **{
+        f"lm.models[{place}].{key}": (value, REFUSED)
+        for place in (0, 1)
+        for key, value in {"name": "Other", "load": "some/model", "revision": "main", "shape": "second"}.items()
+    },
+    # Another mixture for one of the models: two are pretrained on it (of two seeds), and all pairs but one change. The
+    # first model of each shape is timed.
+    "lm.models[0].pretrain": ("D2", OF_ONE_MIXTURE | {"latency": 1}),
+    "lm.models[1].pretrain": ("D2", OF_ONE_MIXTURE),
+    "lm.groups": ([1, 2], "warmup pretrain"),
+    "lm.warmup.schedule.steps": (41, "warmup"),
+    "lm.warmup.schedule.batch": (17, "warmup"),
+    "lm.warmup.schedule.learning_rate": (0.02, "warmup"),
+    "lm.warmup.schedule.rise": (0.2, "warmup"),
+    "lm.warmup.schedule.weight_decay": (0.02, "warmup"),
+    "lm.warmup.longest": (8, "warmup"),
+    "lm.warmup.seed": (1, "warmup"),
+    "lm.pretraining.schedule.steps": (101, "pretrain"),
+    "lm.pretraining.schedule.batch": (17, "pretrain"),
+    "lm.pretraining.schedule.learning_rate": (0.02, "pretrain"),
+    "lm.pretraining.schedule.rise": (0.2, "pretrain"),
+    "lm.pretraining.schedule.weight_decay": (0.02, "pretrain"),
+    "lm.pretraining.row": (24, "mixture pretrain"),
+    "lm.pretraining.restate_share": (0.3, "pretrain"),
+    "lm.pretraining.random_share": (0.3, "pretrain"),
+    "entropy.buckets": (4, "score"),
+    "compressor.encoders": (["D6"], every(f"latency {ONCE} {DRAWN}")),  # model D1-s0 goes: D1-s1 is timed in its place
+    "compressor.decoders": (["D6"], every(f"{ONCE} {DRAWN}")),
+    "compressor.readouts": (["interleaved"], "compressor latency"),
+    "compressor.ratios": ([2], "compressor latency observations"),
+    "compressor.connector": ("linear", "compressor latency"),
+    "compressor.encoder_training": ("lora", "compressor"),
+    "compressor.decoder_training": ("lora", "compressor observations"),
+    "compressor.lora.rank": (8, ""),  # nothing is trained by LoRA
+    "compressor.lora.alpha": (16, ""),
+    "compressor.objective": ("autoencoding_continuation", "compressor"),
+    "compressor.continuation_weight": (0.4, ""),  # nothing is continued
+    "compressor.schedule.steps": (61, "compressor"),
+    "compressor.schedule.batch": (17, "compressor"),
+    "compressor.schedule.learning_rate": (0.02, "compressor"),
+    "compressor.schedule.rise": (0.2, "compressor"),
+    "compressor.schedule.weight_decay": (0.02, "compressor"),
+    "compressor.curriculum.quarter": (0.2, "compressor"),
+    "compressor.curriculum.half": (0.3, "compressor"),
+    "compressor.curriculum.small_groups": (0.2, "compressor"),
+    "compressor.domains": ({"prose": 2.0, "code": 1.0, "arithmetic": 1.0}, "compressor"),
+    "reconstruction.batch": (120, "reconstruct"),
+    "reconstruction.cramming.passages": (5, "cram"),
+    "reconstruction.cramming.vectors": ([2], "cram"),
+    "reconstruction.cramming.steps": (11, "cram"),
+    "reconstruction.cramming.learning_rate": (2.0, "cram"),
+    "reconstruction.cramming.batch": (32, "cram"),
+    **{f"analysis.claims.{claim}.statement": ("Otherwise.", "claims") for claim in ("c1", "c2", "c3")},
+    **{f"analysis.claims.{claim}.measure": ("bleu", "claims specification_table") for claim in ("c1", "c2", "c3")},
+    **{f"analysis.claims.{claim}.smallest_effect": (0.2, TESTS) for claim in ("c1", "c2", "c3")},
+    **{
+        f"analysis.claims.{claim}.decoder_training": ("full", "claims specification_table")
+        for claim in ("c1", "c2", "c3")
+    },
+    "analysis.claims.c1.predictor": ("encoder_bits_per_byte", "claims specification_table"),
+    "analysis.claims.c2.predictor": ("decoder_bits_per_byte", "claims specification_table"),
+    "analysis.claims.c2.controls": (["encoder_nll"], "claims specification_table"),
+    "analysis.claims.c3.pooling_alpha": (0.1, f"{TESTS} specification_table"),
+    "analysis.claims.also_measures": (["bleu"], "claims"),
+    "analysis.claims.alpha": (0.1, TESTS),
+    "analysis.claims.correction": ("bh", TESTS),
+    "analysis.claims.draws": (300, "claims ladder_table cramming_bound"),
+    "analysis.claims.seed": (1, BY_SAMPLE),
+    "analysis.claims.cluster": ("source", BY_SAMPLE),
+    "analysis.claims.min_passages": (50, "claims cramming_bound"),
+    "analysis.claims.min_documents": (10, "claims cramming_bound"),
+    "analysis.claims.min_seeds": (1, "claims cramming_bound"),
+    "analysis.claims.variants": (["reversed"], "claims specification_table cramming_bound"),
+    "analysis.claims.natural_only": (False, BY_SAMPLE),
+    "analysis.memory_test.confidence": (0.9, "observations"),
+    "analysis.memory_test.min_gain": (-9.0, "observations"),
+    "analysis.specification.measures": (["bleu"], "specification_table"),
+    "analysis.specification.encoder_entropies": (["encoder_nll"], "specification_table"),
+    "analysis.specification.decoder_entropies": (["decoder_nll"], "specification_table"),
+    "analysis.specification.draws": (300, "specification_table"),
+    **{
+        f"analysis.calibration.{key}": (value, "calibration_chunk calibration_summary")
+        for key, value in {"documents": 9, "passages": 3, "draws": 60, "seed": 1}.items()
+    },
+    # A study more: in chunks of two, the second chunks of the two null kinds hold one study more; or one more chunk.
+    "analysis.calibration.null_studies": (
+        4,
+        every("calibration_summary calibration_figure", calibration_chunk=2),
+    ),
+    "analysis.calibration.planted_studies": (
+        3,
+        every("calibration_summary calibration_figure", calibration_chunk=4),
+    ),
+    "analysis.calibration.chunk": (3, every("calibration_summary calibration_figure", calibration_chunk=2)),
+    "figures.measure": ("bleu", "quality_by_bucket ladder"),
+    "figures.draws": (300, SAMPLED),
+    **{
+        f"figures.style.{key}": (value, f"{DRAWN} calibration_figure")
+        for key, value in {"column": 3.5, "page": 7.5, "font_size": 9.0, "dpi": 200}.items()
+    },
+}
+
+
+def affected(direct):
+    """Jobs of these rules and of all that follow from them."""
+    reached, waiting = set(), list(direct)
+    while waiting:
+        rule = waiting.pop()
+        reached.add(rule)
+        waiting += [other for other, reads in READS.items() if rule in reads and other not in reached]
+    return {rule: RULES[rule][1] for rule in reached}
+
+
+def expected(told):
+    """Jobs that must run, from what KEYS says of a key."""
+    if isinstance(told, dict):
+        return told
+    if told in ("arithmetic", "harvest"):  # one of three domains is generated, two are cut from the harvest
+        domains = {"domain": 1 if told == "arithmetic" else 2}
+        return affected(["domain"]) | domains | ({"harvest": 1} if told == "harvest" else {})
+    return affected(told.split())
+
+
+def leaves(value, path=""):
+    """Keys of a study, dotted, with their values; entries of a list of sections by number."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        for place, inner in enumerate(value):
+            yield from leaves(inner, f"{path}[{place}]")
+    else:
+        yield path, value
+
+
+def changed(study, path, value):
+    """The study with another value at one key."""
+    *way, last = re.findall(r"[a-z_0-9]+", path)
+    study = copy.deepcopy(study)
+    here = functools.reduce(lambda part, step: part[int(step) if step.isdigit() else step], way, study)
+    assert here[last] != value
+    here[last] = value
+    if last == "kind":  # another kind of domain has other keys
+        here.pop("extract", None)
+    return study
+
+
+@pytest.fixture(scope="module")
+def edited(finished, tmp_path_factory):
+    """A copy of the finished study, with a small calibration; a list of its configs; and its dry runs."""
+    tree = shutil.copytree(finished, tmp_path_factory.mktemp("edited") / "tree", symlinks=True)
+    few = {"null_studies": 3, "planted_studies": 2, "chunk": 2, "documents": 8, "draws": 50}
+    overlay = write_yaml(tree / "few.yaml", {"analysis": {"calibration": few}})
+    done = snakemake(tree, "calibration", overlay=overlay)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with dry_runs(tree, overlay) as asked:
+        yield tree, asked
+
+
+@pytest.fixture(scope="module")
+def study(edited):
+    """The smoke study with its small calibration: every key and its value."""
+    smoke = yaml.safe_load((PROJECT / SMOKE).read_text(encoding="utf-8"))
+    smoke["analysis"] |= yaml.safe_load((edited[0] / "few.yaml").read_text(encoding="utf-8"))["analysis"]
+    return Study.read(smoke).model_dump(mode="json")
+
+
+def test_the_rules_are_those_of_the_study_and_nothing_runs_without_an_edit(edited, study):
+    tree, asked = edited
+    assert asked.ask(every=True) == {rule: count for rule, (_, count, _) in RULES.items()}
+    assert asked.ask() == {}
+    assert asked.ask(write_yaml(tree / "written_out.yaml", study)) == {}
+
+
+def test_every_key_is_edited(study):
+    assert sorted(KEYS) == sorted(path for path, _ in leaves(study))
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_an_edited_module_reruns_what_uses_it_and_nothing_else(edited, path):
+    tree, asked = edited
+    name = path.relative_to(PACKAGE).as_posix()
+    file = tree / "workflow/contextpress" / name
+    before = file.read_bytes()
+    file.write_bytes(before + b"# a remark\n")
+    try:
+        jobs = asked.ask()
+    finally:
+        file.write_bytes(before)
+    assert jobs == affected(rule for rule, (step, _, _) in RULES.items() if name in files_of_step(*step.split()))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_edited_key_reruns_what_depends_on_it_and_nothing_else(edited, study, key):
+    tree, asked = edited
+    value, told = KEYS[key]
+    jobs = asked.ask(write_yaml(tree / "edited.yaml", changed(study, key, value)))
+    if told == REFUSED:
+        assert isinstance(jobs, str)
+        assert jobs.startswith("contextpress: ")
+    else:
+        assert jobs == expected(told)
+
+
+# One edit in each room, from the first to the last, so that none is hidden by what a later one reruns.
+EDITS = [
+    {"corpus": {"seed": 1}},
+    {"tokens": {"passages": {"ladder": 5}}},
+    {"lm": {"pretraining": {"restate_share": 0.3}}},
+    ("entropy/passages.py", "level=9", "level=1"),
+    {"compressor": {"curriculum": {"half": 0.3}}},
+    ("reconstruction/metrics.py", "effective_order=True", "effective_order=False"),
+    {"analysis": {"claims": {"cluster": "source"}}},
+    ("figures/rungs.py", 'set_xlabel("Text")', 'set_xlabel("Texts")'),
+]
+
+
+@pytest.mark.slow
+def test_after_edits_one_by_one_the_study_is_that_of_a_clean_run(finished, tree, tmp_path):
+    overlay, keys = tmp_path / "edited.yaml", {}
+    for edit in EDITS:
+        if isinstance(edit, dict):
+            keys = merged(keys, edit)
+        else:
+            name, old, new = edit
+            path = tree / "workflow/contextpress" / name
+            assert old in path.read_text(encoding="utf-8")
+            path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+        before = digests(tree)
+        done = snakemake(tree, overlay=write_yaml(overlay, keys), timeout=3600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert digests(tree) != before, edit
+    clean = shutil.copytree(tree, tmp_path / "clean", ignore=shutil.ignore_patterns("results", ".snakemake"))
+    done = snakemake(clean, overlay=overlay, timeout=3600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert differing(tree, clean) == []
+
+
+def merged(one, other):
+    """Two nested dictionaries as one; the second has the last word."""
+    both = {key: merged(one[key], other[key]) for key in one.keys() & other.keys() if isinstance(one[key], dict)}
+    return one | other | both
