@@ -118,13 +118,14 @@ def accepted_or_refused(config: dict[str, Any]) -> bool:
     before = copy.deepcopy(config)
     try:
         plan = Plan(config)
+        specs = list(every_spec(plan))
     except UserError as error:
         line = str(error)
         assert line.isprintable()
         assert len(line) < 20_000
         keys = [*Study.model_fields, *(key for key in config if key not in Study.model_fields)]
         named = re.sub(r"\s+", " ", line)
-        assert line.startswith(("config key ", "config: ")), line
+        assert line.startswith(("config key ", "config: ", "corpus ")), line
         assert any(str(key) in named for key in keys) or line.startswith("config key "), line
         return False
     assert repr(config) == repr(before)
@@ -134,7 +135,7 @@ def accepted_or_refused(config: dict[str, Any]) -> bool:
         folder = Path("results").resolve() / plan.study.study
         assert (folder / "lm" / name).resolve().parent == folder / "lm"
     assert len({name.lower() for name in plan.models}) == len(plan.models)
-    for spec in every_spec(plan):
+    for spec in specs:
         assert "\n" not in spec.line()
         assert "\0" not in spec.line()
         assert type(spec).model_validate_json(spec.line()) == spec

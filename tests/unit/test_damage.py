@@ -509,7 +509,7 @@ GREEDY = """
 import resource, sys
 from contextpress import cli
 from contextpress.runtime import device
-def hungry(seed):
+def hungry(*_):
     resource.setrlimit(resource.RLIMIT_AS, (1 << 33, 1 << 33))
     import {library}
     {library}.{make}

@@ -345,8 +345,8 @@ def test_a_module_only_defines_when_it_is_imported(path):
     kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        main = isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
-        assert isinstance(node, kinds) or text or main, f"line {node.lineno}"
+        never = isinstance(node, ast.If) and ast.unparse(node.test) in ("__name__ == '__main__'", "TYPE_CHECKING")
+        assert isinstance(node, kinds) or text or never, f"line {node.lineno}"
 
 
 def test_a_step_depends_on_what_it_uses_of_its_file(shop, tmp_path):

@@ -136,7 +136,7 @@ def test_bad_input_ends_in_one_line(case: Case, tmp_path, monkeypatch, capfd, mo
     assert len(line) < 2000
     assert_says(line, case.says)
     assert not (tmp_path / "results").exists()
-    assert not (tmp_path / "out").exists() or made(tmp_path / "out") == []
+    assert not made(tmp_path / "out") or made(tmp_path / "out") == []
     assert list(tmp_path.rglob("pwned")) == []
 
 
@@ -194,7 +194,7 @@ def test_a_wrong_spec_is_told(documents, model_folder, tmp_path, monkeypatch, ca
     monkeypatch.chdir(tmp_path)
     assert main(passages(spec, documents, model_folder)) == 2
     assert_says(the_line(capfd.readouterr().err), says)
-    assert not (tmp_path / "out").exists()
+    assert not made(tmp_path / "out")
 
 
 def test_broken_files_of_a_study_are_told(documents, model_folder, tmp_path, monkeypatch, capfd):
@@ -209,7 +209,7 @@ def test_broken_files_of_a_study_are_told(documents, model_folder, tmp_path, mon
     ):
         assert main(arguments) == 2
         assert_says(the_line(capfd.readouterr().err), says)
-        assert not Path("out").exists()
+        assert not made(Path("out"))
 
 
 @pytest.mark.parametrize("path", ["no/such", "/no/such/folder", "no/such/folder", "~nobody/no", "m" * 5000])
