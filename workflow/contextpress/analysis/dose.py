@@ -98,8 +98,8 @@ class Doses:
 
     def ratios(self) -> dict[int, list[int]]:
         """The compressors of each ratio."""
-        groups = self.panel.compressors.groupby("ratio", sort=True).groups
-        return {int(ratio): list(members) for ratio, members in groups.items()}
+        ratios = self.panel.compressors["ratio"]
+        return {int(ratio): np.flatnonzero(ratios == ratio).tolist() for ratio in np.unique(ratios)}
 
     def scopes(self) -> dict[str, list[int]]:
         """The domains of each family, and all, from the lowest rate to the highest; only scopes of enough levels."""
@@ -126,7 +126,9 @@ def dose_table(doses: Doses) -> pd.DataFrame:
     everyone = list(range(len(panel.compressors)))
     columns = {f"{side}_nll": panel.values(f"{side}_nll") for side in SIDES} if everyone else {}
     columns |= {f"{side}_excess": columns[f"{side}_nll"] - doses.true[:, None] for side in SIDES if columns}
-    asked = [(name, None, everyone, doses.means(values)) for name, values in columns.items()]
+    asked: list[tuple[str, int | None, list[int], Array]] = [
+        (name, None, everyone, doses.means(values)) for name, values in columns.items()
+    ]
     for measure in [*MEASURES, "information_retained"] if everyone else []:
         means = doses.means(panel.values(measure))
         asked += [(measure, ratio, members, means) for ratio, members in doses.ratios().items()]
