@@ -39,7 +39,8 @@ def draw(table: pd.DataFrame, finding: dict[str, Any], spec: TableFigure) -> Dra
     highest = float(table["true_rate"].max()) * 1.04
     axes[0].plot([0, highest], [0, highest], color=GREY, linewidth=0.8, zorder=1)
     for place, side in enumerate(SIDES):
-        _points(axes[0], table[table["measure"] == f"{side}_nll"], families, place)
+        # Encoders and decoders may be the same models: side by side, or one would hide the other.
+        _points(axes[0], table[table["measure"] == f"{side}_nll"], families, place, (place - 0.5) * 0.015 * highest)
     quality = table[table["measure"] == measure]
     if measure == "nll":  # the label says that it is turned
         ends = {"ci95_low": -quality["ci95_high"], "ci95_high": -quality["ci95_low"]}
@@ -66,13 +67,13 @@ def draw(table: pd.DataFrame, finding: dict[str, Any], spec: TableFigure) -> Dra
     return Drawing(figure, _caption(table, finding))
 
 
-def _points(axes: Axes, part: pd.DataFrame, families: list[str], place: int) -> None:
+def _points(axes: Axes, part: pd.DataFrame, families: list[str], place: int, shift: float = 0.0) -> None:
     look = _look(place, "")
     for marker, family in zip(MARKERS, families, strict=False):
         here = part[part["family"] == family]
         bars = np.abs(here[["ci95_low", "ci95_high"]].to_numpy().T - here["estimate"].to_numpy())
         axes.errorbar(
-            here["true_rate"],
+            here["true_rate"] + shift,
             here["estimate"],
             yerr=np.nan_to_num(bars),
             color=look.get_color(),
@@ -94,8 +95,9 @@ def _look(place: int, text: str) -> Line2D:
 def _caption(table: pd.DataFrame, finding: dict[str, Any]) -> str:
     counts, family, measure = finding["sample"], finding["family"], finding["measure"]
     text = (
-        "Text generated at a known entropy rate, a point per domain. (a) Entropy under encoders and decoders, and the "
-        "true rate (line): what lies above it is what the models do not know of the source. "
+        "Text generated at a known entropy rate, a point per domain. (a) Entropy under encoders and decoders, "
+        "drawn a little left and right of the rate, and the rate itself (line): what lies above it is what the models "
+        "do not know of the source. "
         f"(b) {short(measure)} by ratio, the tokens per memory vector held fixed; a line joins the domains of one "
         "family. "
     )
