@@ -7,6 +7,7 @@ import pytest
 
 from contextpress.analysis.calibration import TABLE, TESTS
 from contextpress.analysis.cramming import bucket_table, cramming_finding, side_by_side
+from contextpress.analysis.dose import Doses, dose_finding, dose_table
 from contextpress.analysis.hypotheses import ClaimsSpec, DecoderEntropy
 from contextpress.analysis.observations import OBSERVATIONS
 from contextpress.analysis.panel import build_panel
@@ -33,7 +34,7 @@ from contextpress.runtime.files import write_json
 from contextpress.runtime.history import HISTORY
 from contextpress.runtime.spec import Spec
 from contextpress.runtime.tables import write_table
-from tests.unit.fake_study import crammed, history, observations
+from tests.unit.fake_study import crammed, generated, history, observations
 
 STYLE, SAMPLE = Style(dpi=60), Sample(draws=100)
 KINDS = ("pdf", "svg", "png", "caption")
@@ -83,7 +84,7 @@ def draw(
 ) -> dict[str, Path]:
     paths = {kind: to / f"{name}.{kind}" for kind in KINDS}
     options = [option for kind, path in paths.items() for option in (f"--{kind}", str(path))]
-    if name not in ("learning-curves", "cramming"):
+    if name not in ("learning-curves", "cramming", "dose-response"):
         options += ["--observations", str(study / rows)]
     assert main(["figures", name, "--spec", spec.line(), *more, *options]) == 0
     return paths
@@ -229,6 +230,30 @@ def test_cramming_same_bytes(study, tmp_path, passages):
     caption = drawn[0]["caption"].read_text()
     assert ("40 passages of 20 documents in 2 domains" if passages else "Nothing to draw") in caption
     assert not set("`|*") & set(caption)
+
+
+@pytest.mark.parametrize(
+    ("domains", "measure", "says"),
+    [
+        (("prose", "apiref", "code", "tests", "config"), "token_f1", "per nat over 4 domains (markov): −0.20"),
+        (("prose", "apiref", "code"), "nll", "per nat over 3 domains (all): "),
+        (("prose", "tables"), "token_f1", "family. 24 passages of 12 documents in 2 domains; 8 compressors."),
+        ((), "token_f1", "Nothing to draw: no compressor that uses its memory read text of known entropy"),
+    ],
+)
+def test_dose_response_same_bytes(study, tmp_path, domains, measure, says):
+    spec = ClaimsSpec(draws=100, min_passages=20, c1={"measure": measure})
+    rows = generated(12, (4,), domains) if domains else observations(("D1",), ("prose",), 12, 0, (4,))
+    doses = Doses.of(rows, spec)
+    write_json(tmp_path / "dose.json", dose_finding(doses, spec))
+    dose_table(doses).to_csv(tmp_path / "dose.csv", index=False)
+    more = ["--table", str(tmp_path / "dose.csv"), "--finding", str(tmp_path / "dose.json")]
+    drawn = [draw(study, "dose-response", TableFigure(style=STYLE), *more, to=tmp_path / part) for part in "ab"]
+    for kind in KINDS:
+        assert drawn[0][kind].read_bytes() == drawn[1][kind].read_bytes(), kind
+    caption = drawn[0]["caption"].read_text()
+    assert says in caption
+    assert not set("`|*_") & set(caption)
 
 
 def test_smooth_keeps_the_mean_and_the_range():

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from contextpress.analysis.dose import Doses, dose_finding
 from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.ladder import ladder
 from contextpress.analysis.observations import OBSERVATIONS
@@ -17,7 +18,7 @@ from contextpress.report.spec import SummarySpec
 from contextpress.report.summary import ORDER, verdicts
 from contextpress.runtime.files import read_json, write_json, write_text
 from contextpress.runtime.tables import read_table, write_table
-from tests.unit.fake_study import observations
+from tests.unit.fake_study import generated, observations
 
 TRAINED = {
     "command": ["compressor", "train"],
@@ -72,7 +73,7 @@ def write(study: Path, output: Path, domain: str = "prose") -> str:
     return output.read_text()
 
 
-def findings_at_length(study: Path, output: Path) -> str:
+def findings_at_length(study: Path, output: Path, *dose_response: Path) -> str:
     rows = read_table(study / "observations.parquet", OBSERVATIONS)
     spec = ClaimsSpec(draws=100, min_passages=20)
     assess(rows, spec)["c3"].tables["grid_effects"].to_csv(study / "grid_effects.csv", index=False)
@@ -91,6 +92,7 @@ def findings_at_length(study: Path, output: Path) -> str:
     options = [
         f"--{part.replace('_', '-')}" if index % 2 == 0 else str(study / part) for index, part in enumerate(options)
     ]
+    options += ["--dose-response", *map(str, dose_response)]
     found = ["--findings", *(str(path) for path in sorted((study / "findings").glob("*.json")))]
     table = ["--observations", str(study / "observations.parquet")]
     line = SummarySpec(study="tried").line()
@@ -127,6 +129,21 @@ def test_findings_measure_what_they_say(study):
     cell = cell[cell["ratio"] == 4]
     line = next(line for line in text.splitlines() if line.startswith("| D1 + D6, memory tokens, ratio 4"))
     assert f"| {100 * cell['token_f1'].mean():.1f} | {cell['bleu'].mean():.1f} |" in line
+
+
+def test_the_true_entropy_rate_has_a_section_where_text_was_generated(study):
+    spec = ClaimsSpec(draws=100)
+    finding = dose_finding(Doses.of(generated(), spec), spec)
+    write_json(study / "dose.json", finding)
+    text = findings_at_length(study, study / "findings.md", study / "dose.json")
+    section = text.split("## The true entropy rate\n\n")[1].split("\n## ")[0]
+    assert section.startswith(f"*{finding['question']}*\n\n**Quality falls**. Effect −0.2")
+    rows = [line for line in section.splitlines() if line.startswith("| markov, 4 domains | 4 | token f1 | −0.2")]
+    assert len(rows) == 1
+    assert rows[0].endswith(" | −1 | 3 of 3 |")
+    assert "- encoder entropy: 0.3" in section
+    assert "told apart: yes" in section
+    assert "The true entropy rate" not in findings_at_length(study, study / "without.md")
 
 
 def test_verdicts_come_first_and_figures_in_the_order_of_the_claims(study):

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.workflow
 
 FIGURES = {"quality_by_bucket", "encoder_entropy", "decoder_entropy", "grid", "grid_effects", "specification"}
 FIGURES |= {"ladder", "cramming", "learning_curves"}
+DOSE = {"dose_response_table", "dose_response"}  # where a study has text of known entropy
 TABLES = {"observations", "claims", "cramming_bound", "specification_table", "ladder_table"}
 REPORTS = {"summary", "findings_report", "explorer"}
 FROM_OBSERVATIONS = TABLES | FIGURES - {"learning_curves"} | REPORTS
@@ -69,6 +70,12 @@ def test_every_job_left_a_log_and_a_benchmark(finished):
     costs = {path.relative_to(results / "benchmarks").with_suffix("") for path in results.glob("benchmarks/**/*.jsonl")}
     assert logs == costs
     assert len(logs) == sum(would_run(finished, None, "--forceall").values())
+
+
+@pytest.mark.parametrize(("study", "has"), [("config.yaml", False), ("presets/controlled.yaml", True)])
+def test_a_study_has_a_dose_response_where_entropy_is_set(checkout, study, has):
+    jobs = would_run(checkout, checkout / "config" / study)
+    assert {name for name in jobs if name.startswith("dose_")} == (DOSE if has else set())
 
 
 def test_the_report_holds_the_summary_and_all_figures(finished, tmp_path):

@@ -27,8 +27,11 @@ from contextpress.corpus.spec import (
     Domain,
     DomainSpec,
     Embedded,
+    Grammar,
     HarvestSpec,
     LocalFiles,
+    Markov,
+    UniformWords,
     domain_spec,
     harvest_spec,
 )
@@ -131,6 +134,11 @@ class Plan:
     def is_embedded(self, name: str) -> bool:
         """Whether a domain is cut from the installed packages."""
         return isinstance(self.domains[name], Embedded)
+
+    @property
+    def sets_entropy(self) -> bool:
+        """Whether some text is generated at an entropy rate that is known in closed form."""
+        return any(isinstance(domain, Markov | Grammar | UniformWords) for domain in self.domains.values())
 
     def files(self, name: str) -> list[str]:
         """The user's own files that a domain reads, as inputs: an edit to one reruns what follows from it.

@@ -120,6 +120,34 @@ rule cramming_bound:
         " --crammed {input.crammed:q} --finding {output.finding:q} --table {output.table:q} &> {log:q}"
 
 
+# Quality against the true entropy rate: only where a study has text whose rate is known.
+DOSE_RESPONSE = []
+
+if PLAN.sets_entropy:
+
+    rule dose_response_table:
+        """Quality and measured entropy against the true entropy rate of generated text."""
+        input:
+            code=code_of("analysis"),
+            observations=rules.observations.output,
+        output:
+            finding=f"{RESULTS}/findings/dose_response.json",
+            table=f"{RESULTS}/tables/dose_response.csv",
+        log:
+            f"{RESULTS}/logs/analysis/dose_response.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/analysis/dose_response.jsonl"
+        conda:
+            ENVIRONMENT
+        params:
+            spec=spec_of(lambda: PLAN.study.analysis.claims),
+        shell:
+            "contextpress analysis dose-response --spec {params.spec:q} --observations {input.observations:q}"
+            " --finding {output.finding:q} --table {output.table:q} &> {log:q}"
+
+    DOSE_RESPONSE.append(rules.dose_response_table.output.finding)
+
+
 FINDINGS = [rules.claims.output.c1, rules.claims.output.c2, rules.claims.output.c3]
 
 
@@ -130,3 +158,4 @@ rule findings:
         rules.specification_table.output,
         rules.ladder_table.output,
         rules.cramming_bound.output,
+        DOSE_RESPONSE,

@@ -178,6 +178,31 @@ rule cramming:
         " --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q} --caption {output.caption:q} &> {log:q}"
 
 
+if PLAN.sets_entropy:
+    FIGURES.append("dose_response")
+
+    rule dose_response:
+        """Measured entropy and quality against the true entropy rate of generated text."""
+        input:
+            code=code_of("figures"),
+            table=rules.dose_response_table.output.table,
+            finding=rules.dose_response_table.output.finding,
+        output:
+            **drawn("dose_response"),
+        log:
+            f"{RESULTS}/logs/figures/dose_response.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/figures/dose_response.jsonl"
+        conda:
+            ENVIRONMENT
+        params:
+            spec=spec_of(PLAN.table_figure),
+        shell:
+            "contextpress figures dose-response --spec {params.spec:q} --table {input.table:q}"
+            " --finding {input.finding:q} --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q}"
+            " --caption {output.caption:q} &> {log:q}"
+
+
 rule learning_curves:
     """Loss by step of every compressor and language model."""
     input:
@@ -263,6 +288,7 @@ rule findings_report:
         specification=rules.specification_table.output,
         ladder=rules.ladder_table.output,
         cramming=rules.cramming_bound.output.finding,
+        dose_response=DOSE_RESPONSE,
     output:
         f"{RESULTS}/findings.md",
     log:
@@ -277,7 +303,7 @@ rule findings_report:
         "contextpress report findings --spec {params.spec:q} --observations {input.observations:q}"
         " --findings {input.findings:q} --grid-effects {input.grid_effects:q}"
         " --specification {input.specification:q} --ladder {input.ladder:q} --cramming {input.cramming:q}"
-        " --output {output:q} &> {log:q}"
+        " --dose-response {input.dose_response:q} --output {output:q} &> {log:q}"
 
 
 rule explorer:

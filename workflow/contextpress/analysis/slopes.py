@@ -27,9 +27,9 @@ class Slopes:
 
 def within_domain(panel: Panel, weights: Array, predictor: Array, quality: Array) -> Slopes:
     """Slopes of ``quality`` [P, C] on ``predictor`` [P, C] under ``weights`` [P, 1 + B]."""
-    moments = [_moments(predictor[rows], quality[rows], weights[rows]) for rows in panel.slices]
-    everything = _moments(predictor, quality, weights)
-    stacked = np.array(moments)  # [D, 3, C, 1 + B]
+    alone = [moments(predictor[rows], quality[rows], weights[rows]) for rows in panel.slices]
+    everything = moments(predictor, quality, weights)
+    stacked = np.array(alone)  # [D, 3, C, 1 + B]
     both = np.concatenate([stacked, stacked.sum(0, keepdims=True)])
     cross, x_square, y_square = both[:, 0], both[:, 1], both[:, 2]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -37,7 +37,7 @@ def within_domain(panel: Panel, weights: Array, predictor: Array, quality: Array
     return Slopes(raw, correlation.ratio(cross, x_square, y_square), correlation.ratio(*everything))
 
 
-def _moments(predictor: Array, quality: Array, weights: Array) -> tuple[Array, Array, Array]:
+def moments(predictor: Array, quality: Array, weights: Array) -> tuple[Array, Array, Array]:
     """Sums of products around the weighted means: of both, of the predictor, of quality; [C, 1 + B] each."""
     # Centred first: the variance of small differences from large means loses digits otherwise.
     x, y = predictor - predictor.mean(0), quality - quality.mean(0)

@@ -10,6 +10,7 @@ import pandas as pd
 from contextpress.analysis.buckets import by_bucket
 from contextpress.analysis.calibration import OUTCOMES, draw, summarise
 from contextpress.analysis.cramming import bucket_table, cramming_finding, side_by_side
+from contextpress.analysis.dose import Doses, dose_finding, dose_table
 from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.join import join
 from contextpress.analysis.ladder import ladder as ladder_table
@@ -104,6 +105,15 @@ def specification(*, spec: SpecificationSpec, observations: Path, table: Path) -
 def ladder(*, spec: ClaimsSpec, observations: Path, table: Path) -> None:
     """Tabulate the control ladder by read-out and ratio, beside published ones."""
     _write_csv(table, ladder_table(read_table(observations, OBSERVATIONS), spec))
+
+
+def dose_response(*, spec: ClaimsSpec, observations: Path, finding: Path, table: Path) -> None:
+    """Hold quality and measured entropy against the true rate of generated text, and write finding and table."""
+    doses = Doses.of(read_table(observations, OBSERVATIONS), spec)
+    found = dose_finding(doses, spec)
+    write_json(finding, found)
+    _write_csv(table, dose_table(doses))
+    log.info("%s %s", found["question"], found["answer"])
 
 
 def calibration_chunk(*, spec: CalibrationChunk, outcomes: Path) -> None:

@@ -13,6 +13,7 @@ from contextpress.figures import (
     crammed,
     curves,
     decoder,
+    dosed,
     effects,
     encoder,
     grid_panels,
@@ -80,6 +81,14 @@ def cramming(
     """Draw what memory holds, crammed and from the compressors, by entropy of decoder and encoder."""
     with styled(spec.style):
         save(crammed.draw(read_csv(table), read_json(finding), spec), pdf, svg, png, caption)
+
+
+def dose_response(
+    *, spec: TableFigure, table: Path, finding: Path, pdf: Path, svg: Path, png: Path, caption: Path
+) -> None:
+    """Draw measured entropy and quality against the true entropy rate of generated text."""
+    with styled(spec.style):
+        save(dosed.draw(pd.read_csv(table), read_json(finding), spec), pdf, svg, png, caption)
 
 
 def ladder(*, spec: MeasureFigure, observations: Path, pdf: Path, svg: Path, png: Path, caption: Path) -> None:

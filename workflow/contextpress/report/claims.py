@@ -57,19 +57,28 @@ def compose(
     specification: pd.DataFrame,
     ladder: pd.DataFrame,
     cramming: Finding,
+    dose_response: Sequence[Finding],
 ) -> str:
-    """The text: one section per claim, the bound, the ladder, then what agrees, cannot be compared, carries over."""
+    """The text: one section per claim, the bound, the ladder, then what agrees, cannot be compared, carries over.
+
+    ``dose_response`` is one finding, or none where a study has no text of known entropy.
+    """
     by_claim = {finding["claim"]: finding for finding in findings}
     sections = {
         "C1: encoder entropy": _encoder(by_claim["C1"], specification),
         "C2: decoder entropy": _decoder(by_claim["C2"], specification),
         "C3: the gap between the data": _gap(by_claim["C3"], grid, specification, observations),
+        "The true entropy rate": "".join(map(_dose, dose_response)),
         "The cramming bound": _cramming(cramming),
         "The control ladder": _ladder(ladder),
         "Where this study and the paper meet": _meeting(by_claim),
         "What carries over from small models": bullets(CARRIES_OVER),
     }
-    parts = [f"# Findings of study {study}", ORIGIN, *(f"## {title}\n\n{text}" for title, text in sections.items())]
+    parts = [
+        f"# Findings of study {study}",
+        ORIGIN,
+        *(f"## {title}\n\n{text}" for title, text in sections.items() if text),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -197,6 +206,44 @@ def _cramming(finding: Finding) -> str:
         for row in finding["efficiency"]
     ]
     return "\n\n".join([*parts, "Trained compressors against the bound:", bullets(shares), finding["note"], CRAMMED])
+
+
+def _dose(finding: Finding) -> str:
+    reason = f": {finding['reason']}" if finding["reason"] else ""
+    parts = [
+        f"*{finding['question']}*\n\n**{finding['answer'].capitalize()}**{reason}. Effect "
+        f"{interval(finding['effect'], finding['ci95'])} ({finding['effect_name']}). {finding['rule']}"
+    ]
+    rows = [
+        [
+            f"{scope}, {len(found['domains'])} domains",
+            ratio,
+            measure.replace("_", " "),
+            _said(response["slope"]),
+            _said(response["over_sources"]),
+            number(response["rank_correlation"]),
+            f"{response['steps_that_fall']} of {response['steps']}",
+        ]
+        for ratio, scopes in finding["ratios"].items()
+        for scope, found in scopes.items()
+        for measure, response in found["measures"].items()
+    ]
+    if rows:
+        head = ["domains", "ratio", "measure", "slope per nat", "over sources", "rank correlation", "steps that fall"]
+        parts.append(table(head, rows))
+    sides = [
+        f"{side} entropy: {_said(found['excess'])} nats per token above the true rate; slope on it "
+        f"{_said(found['slope_on_true_rate'])}; explained by it {_said(found['explained_of_domain_means'])} of the "
+        f"variance of domain means, {_said(found['explained_of_passages'])} of that of passages"
+        for side, found in finding["entropy"].items()
+    ]
+    given = finding["given_encoder_entropy"]
+    if given:
+        sides.append(
+            f"both at once: {_said(given['true_rate'])} per nat of the true rate, {_said(given['encoder_entropy'])} "
+            f"per nat of encoder entropy; told apart: {'yes' if given['told_apart'] else 'no'}"
+        )
+    return "\n\n".join([*parts, bullets(sides), finding["note"]])
 
 
 def _ladder(ladder: pd.DataFrame) -> str:

@@ -61,9 +61,13 @@ def findings(
     specification: Path,
     ladder: Path,
     cramming: Path,
+    dose_response: list[Path],
     output: Path,
 ) -> None:
-    """Write each claim at length: what was measured, what the paper reports, and what may be concluded."""
+    """Write each claim at length: what was measured, what the paper reports, and what may be concluded.
+
+    ``dose_response`` is one finding, or none where a study has no text of known entropy.
+    """
     text = claims.compose(
         spec.study,
         read_table(observations, OBSERVATIONS),
@@ -72,6 +76,7 @@ def findings(
         read_csv(specification),
         read_csv(ladder),
         read_json(cramming),
+        [read_json(path) for path in dose_response],
     )
     write_text(output, text)
 

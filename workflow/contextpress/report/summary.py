@@ -18,6 +18,7 @@ ORDER = (
     "encoder_entropy",
     "specification",
     "quality_by_bucket",
+    "dose_response",
     "decoder_entropy",
     "grid",
     "grid_effects",
