@@ -128,7 +128,7 @@ if PLAN.sets_entropy:
     rule dose_response_table:
         """Quality and measured entropy against the true entropy rate of generated text."""
         input:
-            code=code_of("analysis"),
+            code=code_of("analysis", "dose_response"),
             observations=rules.observations.output,
         output:
             finding=f"{RESULTS}/findings/dose_response.json",

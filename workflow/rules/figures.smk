@@ -184,7 +184,7 @@ if PLAN.sets_entropy:
     rule dose_response:
         """Measured entropy and quality against the true entropy rate of generated text."""
         input:
-            code=code_of("figures"),
+            code=code_of("figures", "dose_response"),
             table=rules.dose_response_table.output.table,
             finding=rules.dose_response_table.output.finding,
         output:
