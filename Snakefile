@@ -34,3 +34,4 @@ rule all:
         rules.manifest.output,
         rules.perplexity.output,
         rules.latency.output,
+        rules.cards.output,

@@ -39,5 +39,5 @@ def train(
         done = train_compressor(
             objective, passages, spec.domains, spec.schedule, spec.curriculum, spec.seed, spec.name, checkpoint
         )
-        save_compressor(compressor, spec, encoder, decoder, output)
+        save_compressor(compressor, spec, encoder, decoder, tokenizer, output)
         done.keep(spec, device_name(device), output / "history.parquet", record)

@@ -1,4 +1,4 @@
-"""Language models on disk: ordinary Hugging Face folders, identified by a hash of their weights."""
+"""Language models on disk: ordinary Hugging Face folders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from contextpress.runtime.device import attention_kernel
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.files import filling, sha256
+from contextpress.runtime.files import filling
 from contextpress.runtime.hub import located
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -37,8 +37,3 @@ def load_model(path: str | Path, device: torch.device, revision: str | None = No
     except (OSError, ValueError) as error:
         raise UserError(f"model {path} cannot be loaded: {str(error).splitlines()[0]}") from None
     return model.to(device).eval()
-
-
-def weights_hash(folder: Path) -> str:
-    """What identifies a saved model: the sha256 of its weights."""
-    return sha256(folder / WEIGHTS)

@@ -8,7 +8,8 @@ import pandas as pd
 
 from contextpress.analysis.observations import OBSERVATIONS
 from contextpress.report import claims
-from contextpress.report.spec import SummarySpec
+from contextpress.report.cards import card
+from contextpress.report.spec import CardsSpec, SummarySpec
 from contextpress.report.summary import Figure, compose
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import read_json, write_text
@@ -70,3 +71,10 @@ def findings(
         read_json(cramming),
     )
     write_text(output, text)
+
+
+def cards(*, spec: CardsSpec, observations: Path, compressors: list[Path], output: list[Path]) -> None:
+    """Write the model card of each compressor: what it was trained on, how well it does, how it is used."""
+    rows = read_table(observations, OBSERVATIONS)
+    for described, folder, path in zip(spec.compressors, compressors, output, strict=True):
+        write_text(path, card(spec, described, folder, rows))

@@ -7,6 +7,7 @@ an older config asked for. Both are told by file locks, which end with the proce
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -14,9 +15,11 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from contextpress.runtime.errors import UserError
+from contextpress.runtime.files import runs
 
 JOBS_VARIABLE = "CONTEXTPRESS_JOBS"  # where the jobs of a run sign in
 
@@ -73,10 +76,50 @@ def signed_in() -> Iterator[None]:
         raise UserError("the Snakemake that started this job is gone, and another one has taken over") from None
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
+        handle.write(json.dumps(sys.argv[1:]))
+        handle.flush()
         try:
             yield
         finally:
             note.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One step at work.
+
+    Attributes:
+        host: where it works.
+        process: its number there.
+        started: when it signed in, in seconds since 1970.
+        arguments: of its command line.
+    """
+
+    host: str
+    process: int
+    started: float
+    arguments: list[str]
+
+    def option(self, name: str) -> str:
+        """The value of an option, the first if it has several; empty if it was not given."""
+        places = [place for place, told in enumerate(self.arguments[:-1]) if told == name]
+        return self.arguments[places[0] + 1] if places else ""
+
+
+def jobs_at_work(folder: Path) -> list[Job]:
+    """The jobs that have signed in under ``folder`` (.snakemake), oldest first.
+
+    Those of this host that have died are left out; of another host it cannot be told. The file locks are not asked:
+    whoever asks holds one for a moment, and a Snakemake that starts then would take that for a job.
+    """
+    found = []
+    for note in folder.glob("runs/*/*"):
+        host, _, process = note.name.rpartition(".")
+        with suppress(FileNotFoundError):  # it has ended in the meantime
+            told, started = note.read_text(encoding="utf-8"), note.stat().st_mtime
+            if host != socket.gethostname() or runs(int(process)):
+                found.append(Job(host, int(process), started, json.loads(told) if told else []))
+    return sorted(found, key=lambda job: (job.started, job.process))
 
 
 def _end(note: Path) -> None:
