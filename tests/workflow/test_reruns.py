@@ -21,7 +21,7 @@ ENTROPY = {"score", "perplexity", "model_free", "gap"}
 FIGURES = {"quality_by_bucket", "encoder_entropy", "decoder_entropy", "grid", "grid_effects", "specification"}
 FIGURES |= {"ladder", "cramming", "learning_curves"}
 TABLES = {"observations", "claims", "cramming_bound", "specification_table", "ladder_table"}
-REPORTS = {"summary", "findings_report"}
+REPORTS = {"summary", "findings_report", "cards"}
 FROM_OBSERVATIONS = TABLES | FIGURES - {"learning_curves"} | REPORTS
 FROM_COMPRESSORS = {"compressor", "reconstruct", "learning_curves"} | FROM_OBSERVATIONS
 

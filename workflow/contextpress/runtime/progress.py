@@ -47,4 +47,4 @@ class Progress:
         return cls(name, int(done), int(steps), float(loss), float(speed.replace(",", "")), float(left))
 
 
-_LINE = re.compile(r"^(\S+) \[[# ]+\] (\d+)/(\d+) loss (\S+) ([\d,]+) tokens/s ETA (\d+) s$", re.MULTILINE)
+_LINE = re.compile(r"^(.+) \[[# ]+\] (\d+)/(\d+) loss (\S+) ([\d,]+) tokens/s ETA (\d+) s$", re.MULTILINE)
