@@ -85,7 +85,7 @@ def test_a_card_tells_sizes_and_what_was_trained_on(study, tmp_path):
     assert f"weights that were trained: {sizes['trained']:,}" in text
     assert "text: prose 100 %" in text
     assert "1 steps of 1 passages (1 in all" in text
-    assert "Presses up to 8 tokens of text into 2 vectors, one for 4 tokens" in text
+    assert "Presses text into vectors, 8 tokens at a time, one vector for 4 of them" in text
 
 
 def test_the_verdict_on_memory_use_is_that_of_the_observations(study, tmp_path):

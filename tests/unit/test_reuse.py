@@ -251,7 +251,11 @@ def test_a_memory_comes_back_from_its_file_and_holds_no_text(compressor, tmp_pat
 
 
 def test_what_is_no_memory_is_told(compressor, pooled, tmp_path):
-    for data in (b"", b"text", (pooled / "compressor.safetensors").read_bytes()):
+    made = compressor.compress(["a", "b"])
+    unnamed = Memory(made.vectors, made.tokens, ("a",), made.compressor)
+    cut_off = Memory(made.vectors[:1], made.tokens, made.names, made.compressor)
+    weights = (pooled / "compressor.safetensors").read_bytes()
+    for data in (b"", b"text", weights, unnamed.to_bytes(), cut_off.to_bytes()):
         (tmp_path / "x").write_bytes(data)
         with pytest.raises(UserError, match="x is no memory file"):
             Memory.load(tmp_path / "x")

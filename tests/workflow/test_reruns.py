@@ -50,6 +50,7 @@ def test_every_expected_file_exists(finished):
         "findings/cramming.json",
     ]
     wanted += [f"findings/c{n}.json" for n in (1, 2, 3)]
+    wanted += [f"compressors/{e}-{d}-mean_pool-r4-s0/README.md" for e in ("D1", "D6") for d in ("D1", "D6")]
     wanted += [f"figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "svg", "png")]
     assert [name for name in wanted if not (results / name).is_file() or not (results / name).stat().st_size] == []
 

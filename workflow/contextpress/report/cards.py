@@ -37,8 +37,9 @@ LIMITS = (
     "A research artefact: it restates short texts of the kinds above, with errors, and does nothing else.",
     "Measured on whole windows only. Longer texts are pressed window by window, each by itself; the last window "
     "overlaps the one before. Shorter texts are filled up to a multiple of the ratio by their last token.",
-    "Its memory is read by its own decoder, and by no other.",
-    "Whoever has memory and decoder can read the text to a good part: memory is no encryption.",
+    "Its memory is read by its own decoder, and by no other. It saves places in that decoder's context, not bytes: a "
+    "memory file is larger than the text.",
+    "Memory is no encryption: whoever has the decoder can read the text from it, as well as the table says.",
 )
 LICENCE = (
     "No licence is given with these weights. They were trained on text that has licences of its own: the study's "
@@ -60,10 +61,9 @@ def card(spec: CardsSpec, described: CompressorDescription, folder: Path, observ
         "Limits": bullets(LIMITS),
         "Licence": LICENCE,
     }
-    slots = trained.window // trained.architecture.ratio
     opening = (
-        f"Presses up to {trained.window} tokens of text into {slots} vectors, one for {trained.architecture.ratio} "
-        f"tokens, which a decoder reads in place of the text. Trained in study {spec.study} of contextpress."
+        f"Presses text into vectors, {trained.window} tokens at a time, one vector for {trained.architecture.ratio} of "
+        f"them; a decoder reads the vectors in place of the text. Trained in study {spec.study} of contextpress."
     )
     parts = [HEAD, f"# {trained.name}", opening, *(f"## {title}\n\n{text}" for title, text in sections.items())]
     return "\n\n".join(parts) + "\n"

@@ -75,7 +75,7 @@ class Compressor:
         parts = {role: folder / role for role in NEEDED}
         save_compressor(self._model, self._described.spec, **parts, folder=folder)
         card = self._folder / CARD
-        if card.is_file() and not (folder / CARD).exists():
+        if card.is_file() and folder.resolve() != self._folder.resolve():
             shutil.copyfile(card, folder / CARD)
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field
 from safetensors import SafetensorError
@@ -30,7 +30,7 @@ class _Header(Spec):
     """What a memory file says beside the vectors."""
 
     names: tuple[str, ...]
-    tokens: tuple[Whole, ...]
+    tokens: tuple[Annotated[Whole, Field(gt=0)], ...]
     compressor: Maker
 
 
@@ -75,8 +75,10 @@ class Memory:
             tensors = load(data)
             # The format (https://huggingface.co/docs/safetensors): eight bytes say how long the JSON after them is.
             told = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
-            header = _Header.read(json.loads(told[KEY]), where=str(name))
-            vectors = tuple(tensors[str(place)] for place in range(len(header.tokens)))
+            header = _Header.model_validate_json(told[KEY])
+            vectors = tuple(
+                tensors[str(place)] for place, _ in enumerate(zip(header.names, header.tokens, strict=True))
+            )
         except (SafetensorError, KeyError, ValueError):
             raise UserError(f"{name} is no memory file; contextpress compress writes one") from None
         return cls(vectors, header.tokens, header.names, header.compressor)
