@@ -124,6 +124,8 @@ def every_spec(plan: Plan) -> list[Spec]:
             plan.table_figure(),
             plan.learning_figure(),
             plan.summary(),
+            plan.explorer(),
+            plan.cards(),
         ),
     ]
 
