@@ -41,3 +41,4 @@ rule all:
         rules.manifest.output,
         rules.perplexity.output,
         rules.latency.output,
+        rules.cards.output,

@@ -209,7 +209,7 @@ def test_a_compressor_comes_back_unchanged_and_only_on_its_own_models(readout, t
         for p in made.parameters():
             if p.requires_grad:
                 p.add_(0.1)
-    save_compressor(made, spec, tmp_path / "e", tmp_path / "d", tmp_path / "x")
+    save_compressor(made, spec, tmp_path / "e", tmp_path / "d", tmp_path / "words", tmp_path / "x")
     device = torch.device("cpu")
     again = load_compressor(tmp_path / "x", tmp_path / "e", tmp_path / "d", tmp_path / "words", device)
     torch.testing.assert_close(again.compress(passages()), made.eval().compress(passages()))

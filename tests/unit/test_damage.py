@@ -553,6 +553,12 @@ def test_each_library_has_a_word_for_too_little_memory(error):
     assert "lower config key reconstruction.cramming.batch" in line
 
 
+def test_too_little_memory_for_a_command_is_told_without_keys_of_a_study():
+    assert told(MemoryError(), "compress") == (
+        "compress: out of memory (MemoryError); give it less text at a time, and run again"
+    )
+
+
 def test_a_defect_keeps_its_traceback():
     assert told(RuntimeError("shapes cannot be multiplied"), "lm", "train") is None
     assert told(KeyError("x"), "lm", "train") is None

@@ -124,6 +124,8 @@ def every_spec(plan: Plan) -> list[Spec]:
             plan.table_figure(),
             plan.learning_figure(),
             plan.summary(),
+            plan.explorer(),
+            plan.cards(),
         ),
     ]
 
@@ -170,7 +172,7 @@ def test_a_loaded_model_is_one_whatever_the_seeds():
         ),
         ({"compressor": {"schedule": {"steps": 9, "batch": 48, "learning_rate": 3e-3}}}, {"CompressorSpec"}),
         ({"entropy": {"buckets": 3}}, {"ScoreSpec"}),
-        ({"analysis": {"memory_test": {"min_gain": 0.1}}}, {"ObservationsSpec"}),
+        ({"analysis": {"memory_test": {"min_gain": 0.1}}}, {"ObservationsSpec", "CardsSpec"}),
         ({"reconstruction": {"batch": 60}}, {"ReconstructionSpec"}),
         ({"reconstruction": {"cramming": {"steps": 60}}}, {"CrammingSpec"}),
         ({"analysis": {"claims": {"alpha": 0.01}}}, {"CalibrationChunk"}),

@@ -19,7 +19,7 @@ FIGURES = {"quality_by_bucket", "encoder_entropy", "decoder_entropy", "grid", "g
 FIGURES |= {"ladder", "cramming", "learning_curves"}
 DOSE = {"dose_response_table", "dose_response"}  # where a study has text of known entropy
 TABLES = {"observations", "claims", "cramming_bound", "specification_table", "ladder_table"}
-REPORTS = {"summary", "findings_report", "explorer"}
+REPORTS = {"summary", "findings_report", "explorer", "cards"}
 FROM_OBSERVATIONS = TABLES | FIGURES - {"learning_curves"} | REPORTS
 FROM_COMPRESSORS = {"compressor", "reconstruct", "learning_curves"} | FROM_OBSERVATIONS
 
@@ -45,6 +45,7 @@ def test_every_expected_file_exists(finished):
         "findings/cramming.json",
     ]
     wanted += [f"findings/c{n}.json" for n in (1, 2, 3)]
+    wanted += [f"compressors/{e}-{d}-mean_pool-r4-s0/README.md" for e in ("D1", "D6") for d in ("D1", "D6")]
     wanted += [f"figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "svg", "png")]
     assert [name for name in wanted if not (results / name).is_file() or not (results / name).stat().st_size] == []
 

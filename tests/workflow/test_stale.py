@@ -60,6 +60,8 @@ RULES = {
     "learning_curves": ("figures learning_curves", 1, "compressor pretrain"),
     "summary": ("report summary", 1, ""),  # reads besides: see below
     "findings_report": ("report findings", 1, "observations claims specification_table ladder_table cramming_bound"),
+    "explorer": ("report explorer", 1, "observations passages score reconstruct tokenizer"),
+    "cards": ("report cards", 1, "observations compressor pretrain"),
 }
 SAMPLED = "quality_by_bucket ladder encoder_entropy decoder_entropy grid"
 DRAWN = f"{SAMPLED} grid_effects specification cramming learning_curves"
@@ -67,6 +69,7 @@ READS = {rule: set(reads.split()) for rule, (_, _, reads) in RULES.items()}
 READS["summary"] = set(f"observations claims warmup pretrain compressor reconstruct cram {DRAWN}".split())
 
 ONCE = "gap perplexity observations claims specification_table ladder_table cramming_bound summary findings_report"
+ONCE += " explorer cards"
 REFUSED = "refused"
 BY_SAMPLE = f"claims specification_table ladder_table cramming_bound {SAMPLED}"
 TESTS = "claims calibration_chunk"  # the simulated studies are tested by the rules of the study's own claims
@@ -211,7 +214,7 @@ KEYS = {
         every("calibration_summary calibration_figure", calibration_chunk=4),
     ),
     "analysis.calibration.chunk": (3, every("calibration_summary calibration_figure", calibration_chunk=2)),
-    "figures.measure": ("bleu", "quality_by_bucket ladder"),
+    "figures.measure": ("bleu", "quality_by_bucket ladder explorer"),
     "figures.draws": (300, SAMPLED),
     **{
         f"figures.style.{key}": (value, f"{DRAWN} calibration_figure")

@@ -1,8 +1,8 @@
-"""The command ``contextpress ROOM STEP``: runs one step of the pipeline, as the workflow's rules do.
+"""Use trained compressors, look after runs, run single steps of the pipeline.
 
-A step is a function of a room's ``steps`` module. Its keyword-only parameters are the command's options, by
-annotation: a spec is JSON, or the name of a file that holds it (Linux refuses arguments of more than 128 KiB), ``Path``
-is one path, ``list[Path]`` one or more.
+``contextpress ROOM STEP`` is what the workflow's rules call. A step is a function of a room's ``steps`` module. Its
+keyword-only parameters are the command's options, by annotation: a spec is JSON, or the name of a file that holds it
+(Linux refuses arguments of more than 128 KiB), ``Path`` is one path, ``list[Path]`` one or more.
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ from contextpress.runtime.runs import signed_in
 from contextpress.runtime.spec import Spec
 from contextpress.runtime.troubles import told
 
+COMMANDS = {
+    "compress": "press texts into a memory file, by a trained compressor",
+    "reconstruct": "write back the texts of a memory file",
+    "status": "show the jobs at work, losses, and the time left",
+}
 ROOMS = {
     "corpus": "documents per domain, split by source file",
     "tokens": "tokenizer, token arrays, passages, control ladder",
@@ -54,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         with signed_in():
             _run(arguments)
     except Exception as error:
-        line = told(error, *arguments[:2])
+        line = told(error, *arguments[: 1 if set(arguments[:1]) <= COMMANDS.keys() else 2])
         if line is None:
             raise
         sys.stderr.write(f"contextpress: {line}\n")
@@ -67,17 +72,36 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="contextpress", description=(__doc__ or "").splitlines()[0])
-    rooms = parser.add_subparsers(dest="room", required=True, metavar="ROOM")
-    for room, summary in ROOMS.items():
-        rooms.add_parser(room, help=summary, add_help=False)
-    room = parser.parse_known_args(arguments)[0].room
+    parser = argparse.ArgumentParser(
+        prog="contextpress",
+        description=(__doc__ or "").splitlines()[0],
+        epilog=f"{', '.join(ROOMS)}: rooms of the pipeline; contextpress ROOM --help lists the steps of one.",
+    )
+    choices = parser.add_subparsers(dest="name", required=True, metavar="COMMAND | ROOM STEP")
+    for name, summary in (COMMANDS | ROOMS).items():
+        choices.add_parser(name, help=summary, add_help=False)
+    name = parser.parse_known_args(arguments)[0].name
+    if name in COMMANDS:
+        _run_command(name, arguments[1:])
+    else:
+        _run_step(name, arguments[1:])
+
+
+def _run_command(name: str, arguments: list[str]) -> None:
+    # By name and only now: no step depends on the commands, and not every command needs torch.
+    command = importlib.import_module(f"contextpress.commands.{name}")
+    parser = argparse.ArgumentParser(prog=f"contextpress {name}", description=COMMANDS[name])
+    command.add_options(parser)
+    command.run(parser.parse_args(arguments))
+
+
+def _run_step(room: str, arguments: list[str]) -> None:
     steps = _steps(room)
     parser = argparse.ArgumentParser(prog=f"contextpress {room}", description=ROOMS[room])
     choices = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     for name, step in steps.items():
         _add_options(choices.add_parser(name, help=_summary(step), description=step.__doc__), step)
-    options = vars(parser.parse_args(arguments[1:]))
+    options = vars(parser.parse_args(arguments))
     step = steps[options.pop("step")]
     kinds = typing.get_type_hints(step)
     step(**{name: _value(kinds[name], value) for name, value in options.items()})

@@ -49,7 +49,7 @@ from contextpress.figures.spec import (
 from contextpress.latency.spec import LatencySpec
 from contextpress.lm.spec import LoadSpec, PretrainSpec, Shape, WarmupSpec
 from contextpress.reconstruction.spec import CrammingSpec, ReconstructionSpec
-from contextpress.report.spec import ExplorerSpec, SummarySpec
+from contextpress.report.spec import CardsSpec, ExplorerSpec, Origin, SummarySpec
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.spec import Spec
 from contextpress.study import CompressorConfig, ModelConfig, Study
@@ -392,6 +392,21 @@ class Plan:
             study=self.study.study,
             measure=self.study.figures.measure,
             compressors=self.observations().compressors,
+        )
+
+    def cards(self) -> CardsSpec:
+        """Spec of the model cards, in the order of ``jobs``."""
+        models = {}
+        for name, model in self.models.items():
+            mixture = model.config.pretrain
+            shares = {part: float(weight) for part, weight in self.mixture(mixture).weights.items()} if mixture else {}
+            models[name] = Origin(mixture=mixture, shares=shares, load=model.config.load)
+        observed = self.observations()
+        return CardsSpec(
+            study=self.study.study,
+            compressors=observed.compressors,
+            models=models,
+            memory_test=observed.memory_test,
         )
 
     def _sample(self) -> Sample:

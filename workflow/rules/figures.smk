@@ -334,6 +334,32 @@ rule explorer:
         " --tokenizer {params.tokenizer:q} --output {output:q} &> {log:q}"
 
 
+rule cards:
+    """The model card of every compressor. A step of its own: its metrics are known long after the training."""
+    input:
+        code=code_of("report", "cards"),
+        observations=rules.observations.output,
+        descriptions=expand(rules.compressor.output.description, compressor=PLAN.jobs),
+        weights=expand(rules.compressor.output.weights, compressor=PLAN.jobs),
+        models=[lm_weights(name) for name in PLAN.models],
+    output:
+        expand(f"{RESULTS}/compressors/{{compressor}}/README.md", compressor=PLAN.jobs),
+    log:
+        f"{RESULTS}/logs/report/cards.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/cards.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.cards),
+        compressors=lambda wildcards, input: [
+            str(Path(path).parent) for path in input.descriptions
+        ],
+    shell:
+        "contextpress report cards --spec {params.spec:q} --observations {input.observations:q}"
+        " --compressors {params.compressors:q} --output {output:q} &> {log:q}"
+
+
 # The committed copy is that of the default study; another study's findings stay with its results.
 if PLAN.study.study == "default":
 

@@ -83,20 +83,25 @@ def join(
 
 
 def memory_used(rows: pd.DataFrame, test: MemoryTest) -> bool:
-    """Whether a compressor's own memory gives a lower nll than the memory of another passage.
+    """Whether a compressor's own memory gives a clearly lower nll than the memory of another passage."""
+    return memory_gain(rows, test.confidence)[1] > test.min_gain
+
+
+def memory_gain(rows: pd.DataFrame, confidence: float) -> tuple[float, float]:
+    """By how many nats per token a compressor's own memory beats that of another passage: mean, and lower bound.
 
     The paired differences of the unaltered passages are averaged; the error of the mean counts documents, not
     passages (cluster-robust, t with documents - 1 degrees of freedom; Cameron and Miller 2015, J. Human Resources).
-    With a single document nothing can be shown, and the answer is no.
+    With a single document nothing can be shown, and there is no bound: minus infinity.
     """
     normal = rows[rows["variant"] == "normal"]
     gain = normal["nll_shuffled"] - normal["nll"]
     count, documents = len(gain), normal["document_id"].nunique()
     if documents < 2:
-        return False
+        return float(gain.mean()), -np.inf
     sums = (gain - gain.mean()).groupby(normal["document_id"].to_numpy()).sum()
     error = float(np.sqrt(documents / (documents - 1) * np.square(sums).sum()) / count)
-    return bool(gain.mean() - stats.t.ppf(test.confidence, documents - 1) * error > test.min_gain)
+    return float(gain.mean()), float(gain.mean() - stats.t.ppf(confidence, documents - 1) * error)
 
 
 def _text(passages: Sequence[Path]) -> pd.DataFrame:

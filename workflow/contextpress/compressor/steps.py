@@ -40,5 +40,5 @@ def train(
             objective, passages, spec.domains, spec.schedule, spec.curriculum, spec.seed, spec.name, checkpoint
         )
         if checkpoint.main:
-            save_compressor(compressor, spec, encoder, decoder, output)
+            save_compressor(compressor, spec, encoder, decoder, tokenizer, output)
             done.keep(spec, device_name(device), output / "history.parquet", record)

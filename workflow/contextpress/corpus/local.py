@@ -24,6 +24,7 @@ from contextpress.corpus.cutting import Document, pack, position
 from contextpress.corpus.extract import paragraphs
 from contextpress.corpus.spec import LocalFiles
 from contextpress.runtime.errors import UserError
+from contextpress.runtime.files import decoded
 
 PLAIN = (".txt", ".md")
 RECORDS = (".jsonl", ".parquet", ".csv")
@@ -163,7 +164,7 @@ def _json_lines(path: Path) -> Iterator[str]:
     try:
         with path.open("rb") as handle:
             for line in handle:
-                yield _decoded(path, line, offset)
+                yield decoded(path, line, offset)
                 offset += len(line)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
@@ -235,21 +236,8 @@ def _lines(path: Path) -> list[str]:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     if not data.strip():
         raise UserError(f"{path} is empty")
-    text = _decoded(path, data, 0)
+    text = decoded(path, data)
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-
-def _decoded(path: Path, data: bytes, offset: int) -> str:
-    """Bytes that begin at ``offset`` of a file, as text."""
-    if b"\0" in data:
-        raise UserError(f"{path} is binary (a zero byte at offset {offset + data.index(0)}); UTF-8 text is wanted")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8: byte 0x{data[error.start]:02x} at offset {offset + error.start}"
-        ) from None
-    return text.removeprefix("\ufeff") if not offset else text
 
 
 def _root(domain: LocalFiles) -> Path:

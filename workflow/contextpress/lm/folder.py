@@ -1,4 +1,4 @@
-"""Language models on disk: ordinary Hugging Face folders, identified by a hash of their weights."""
+"""Language models on disk: ordinary Hugging Face folders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from contextpress.runtime import seals
 from contextpress.runtime.device import attention_kernel
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.files import filling, reading, sha256
+from contextpress.runtime.files import filling, reading
 from contextpress.runtime.hub import loading, located
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -65,8 +65,3 @@ def sees_ahead(model: PreTrainedModel, vocabulary: int) -> bool:
     one, two = (model(input_ids=each).logits[:, :-1] for each in (ids, other))
     # Not for equality: rounding may depend on the neighbours in a batch, as in mixtures of experts.
     return not (one - two).abs().max() <= 1e-5 * one.abs().max()
-
-
-def weights_hash(folder: Path) -> str:
-    """What identifies a saved model: the sha256 of its weights."""
-    return sha256(folder / WEIGHTS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from contextpress.analysis.spec import CompressorDescription
+from contextpress.analysis.spec import CompressorDescription, MemoryTest
 from contextpress.figures.spec import DrawnMeasure
 from contextpress.runtime.spec import Spec
 
@@ -26,3 +26,20 @@ class ExplorerSpec(Spec):
     compressors: tuple[CompressorDescription, ...] = Field(
         min_length=1, description="in the order in which their reconstructions are given"
     )
+
+
+class Origin(Spec):
+    """Where a language model comes from."""
+
+    mixture: str | None = Field(description="what it was pretrained on in the study; empty: it was loaded")
+    shares: dict[str, float] = Field({}, description="of the mixture's domains")
+    load: str | None = Field(None, description="folder or hub id that it was loaded from")
+
+
+class CardsSpec(Spec):
+    """What the model cards of a study depend on, beside their inputs."""
+
+    study: str = Field(description="name of the study")
+    compressors: tuple[CompressorDescription, ...] = Field(min_length=1, description="in the order of the inputs")
+    models: dict[str, Origin] = Field(description="language models by name")
+    memory_test: MemoryTest = Field(description="by which the verdict on memory use is reached")

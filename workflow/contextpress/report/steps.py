@@ -11,7 +11,8 @@ from contextpress.entropy.scores import TOKEN_SCORES
 from contextpress.reconstruction.table import RECONSTRUCTIONS
 from contextpress.report import claims
 from contextpress.report import explorer as explore
-from contextpress.report.spec import ExplorerSpec, SummarySpec
+from contextpress.report.cards import COLUMNS, card
+from contextpress.report.spec import CardsSpec, ExplorerSpec, SummarySpec
 from contextpress.report.summary import Figure, compose
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import read_json, read_text, write_text
@@ -112,3 +113,10 @@ def explorer(
         pieces=explore.pieces(load_tokenizer(tokenizer), used.tolist()),
     )
     write_text(output, explore.page(explore.content(spec, tables)))
+
+
+def cards(*, spec: CardsSpec, observations: Path, compressors: list[Path], output: list[Path]) -> None:
+    """Write the model card of each compressor: what it was trained on, how well it does, how it is used."""
+    rows = read_table(observations, OBSERVATIONS, COLUMNS)
+    for described, folder, path in zip(spec.compressors, compressors, output, strict=True):
+        write_text(path, card(spec, described, folder, rows))

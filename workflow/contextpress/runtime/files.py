@@ -102,7 +102,7 @@ def _draft(path: Path) -> Path:
     """A name beside ``path`` that no other process uses. What processes left there that were killed is removed."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
         process = left.suffix[1:]
-        if process.isdigit() and not _runs(int(process)):
+        if process.isdigit() and not runs(int(process)):
             remove(left)
     return path.with_name(f".{path.name}.{os.getpid()}")
 
@@ -115,7 +115,8 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _runs(process: int) -> bool:
+def runs(process: int) -> bool:
+    """Whether a process of that number is alive on this machine."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -163,6 +164,23 @@ def read_text(path: Path) -> str:
         if not text.endswith("\n"):
             raise ValueError("its last line is cut")
         return text
+
+
+def decoded(name: str | Path, data: bytes, offset: int = 0) -> str:
+    """Bytes that begin at ``offset`` of the file or stream ``name``, as text.
+
+    Raises:
+        UserError: naming the first byte that is not text in UTF-8.
+    """
+    if b"\0" in data:
+        raise UserError(f"{name} is binary (a zero byte at offset {offset + data.index(0)}); UTF-8 text is wanted")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{name} is not UTF-8: byte 0x{data[error.start]:02x} at offset {offset + error.start}"
+        ) from None
+    return text.removeprefix("\ufeff") if not offset else text
 
 
 def sha256(path: Path) -> str:

@@ -19,6 +19,7 @@ from contextpress.runtime.history import History
 from contextpress.runtime.objective import Alone, Inputs
 from contextpress.runtime.optimisers import muon_and_adamw
 from contextpress.runtime.processes import Team
+from contextpress.runtime.progress import Progress
 from contextpress.runtime.schedule import Schedule
 
 log = logging.getLogger(__name__)
@@ -114,12 +115,9 @@ def _diverged(what: str, which: str, step: int, schedule: Schedule, checkpoint: 
 
 def _show(name: str, losses: Tensor, steps: int, tokens: int, seconds: float) -> None:
     done = len(losses)
-    recent = losses[-20:].mean().item()
-    width = 24
-    bar = "#" * (width * done // steps)
-    left = seconds / done * (steps - done)
-    line = f"{name} [{bar:<{width}}] {done}/{steps} loss {recent:.3f} {tokens * done / steps / seconds:,.0f} tokens/s"
+    recent, left = losses[-20:].mean().item(), seconds / done * (steps - done)
+    line = Progress(name, done, steps, recent, tokens * done / steps / seconds, left).line()
     if sys.stderr.isatty():
-        sys.stderr.write(f"\r{line} ETA {left:.0f} s " + ("\n" if done == steps else ""))
+        sys.stderr.write(f"\r{line} " + ("\n" if done == steps else ""))
     else:
-        log.info("%s ETA %.0f s", line, left)
+        log.info("%s", line)

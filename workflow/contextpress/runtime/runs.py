@@ -8,6 +8,7 @@ folder, and its locks, are shared by all machines; jobs of a dead Snakemake may 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -16,10 +17,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from contextpress.runtime.errors import UserError, refusal
-from contextpress.runtime.files import remove
+from contextpress.runtime.files import remove, runs
 from contextpress.runtime.troubles import unwritable
 
 JOBS_VARIABLE = "CONTEXTPRESS_JOBS"  # where the jobs of a run sign in
@@ -102,7 +105,7 @@ def signed_in() -> Iterator[None]:
         raise UserError("the Snakemake that started this job is gone, and another one has taken over") from None
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        handle.write(os.environ.get(SLURM_VARIABLE, ""))
+        handle.write(_note())
         handle.flush()
         try:
             yield
@@ -110,24 +113,78 @@ def signed_in() -> Iterator[None]:
             note.unlink(missing_ok=True)
 
 
+def _note() -> str:
+    """What this process says in its note; ``Job.of`` reads it."""
+    return json.dumps({"arguments": sys.argv[1:], "slurm": os.environ.get(SLURM_VARIABLE, "")})
+
+
+@dataclass(frozen=True)
+class Job:
+    """One step at work.
+
+    Attributes:
+        host: where it works.
+        process: its number there.
+        started: when it signed in, in seconds since 1970.
+        arguments: of its command line.
+        slurm: the number of the Slurm job that it is in; empty if it is in none.
+    """
+
+    host: str
+    process: int
+    started: float
+    arguments: list[str]
+    slurm: str
+
+    @classmethod
+    def of(cls, note: Path) -> Self:
+        """The job that a note is of; of one that is just signing in, arguments and Slurm number are empty."""
+        host, _, process = note.name.rpartition(".")
+        try:
+            told = json.loads(note.read_text(encoding="utf-8"))
+        except ValueError:
+            told = {"arguments": [], "slurm": ""}
+        return cls(host, int(process), note.stat().st_mtime, **told)
+
+    def option(self, name: str) -> str:
+        """The value of an option, the first if it has several; empty if it was not given."""
+        places = [place for place, told in enumerate(self.arguments[:-1]) if told == name]
+        return self.arguments[places[0] + 1] if places else ""
+
+
+def jobs_at_work(folder: Path) -> list[Job]:
+    """The jobs that have signed in under ``folder`` (.snakemake), oldest first.
+
+    Those of this host that have died are left out; of another host it cannot be told. The file locks are not asked:
+    whoever asks holds one for a moment, and a Snakemake that starts then would take that for a job.
+    """
+    found = []
+    for note in folder.glob("runs/*/*"):
+        with suppress(FileNotFoundError):  # it has ended in the meantime
+            if note.name != CONFIG:
+                found.append(Job.of(note))
+    alive = [job for job in found if job.host != socket.gethostname() or runs(job.process)]
+    return sorted(alive, key=lambda job: (job.started, job.process))
+
+
 def _end(note: Path, elsewhere: bool) -> None:
     """End the job of a note; ``elsewhere`` if it is one of a cluster's, and no child of the Snakemake that started it.
 
     Of such children, Slurm's number is that of what they all are in, perhaps somebody's terminal too.
     """
-    host, _, process = note.name.rpartition(".")
     with note.open() as handle:
         with suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return  # it has ended
-        number, scancel = handle.read(), shutil.which("scancel")
-        if elsewhere and number and scancel and not subprocess.run([scancel, number], check=False).returncode:  # noqa: S603
-            _say(f"ending Slurm job {number} of a run that was killed")
-        elif host == socket.gethostname():
-            _say(f"ending job {process} of a run that was killed")
-            os.kill(int(process), signal.SIGTERM)
+        job, scancel = Job.of(note), shutil.which("scancel")
+        if elsewhere and job.slurm and scancel and not subprocess.run([scancel, job.slurm], check=False).returncode:  # noqa: S603
+            _say(f"ending Slurm job {job.slurm} of a run that was killed")
+        elif job.host == socket.gethostname():
+            _say(f"ending job {job.process} of a run that was killed")
+            os.kill(job.process, signal.SIGTERM)
         else:
-            _say(f"job {process} of an earlier run is still at work on {host}; its outputs may be written twice")
+            still = f"job {job.process} of an earlier run is still at work on {job.host}"
+            _say(f"{still}; its outputs may be written twice")
             return
         fcntl.flock(handle, fcntl.LOCK_EX)
 

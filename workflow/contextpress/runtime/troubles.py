@@ -31,10 +31,13 @@ KILLED = re.compile(r"contextpress ([a-z]+) ([a-z-]+) .*(?:exit status 137|SIGKI
 
 
 def told(error: Exception, room: str = "", step: str = "") -> str | None:
-    """What to tell instead of a traceback; None of an error that is a defect of this program."""
+    """What to tell instead of a traceback; None of an error that is a defect of this program.
+
+    Without a ``step``, ``room`` is the name of a command beside the pipeline.
+    """
     if isinstance(error, UserError):
         return str(error)
-    step_of = f"{room} {step}"
+    step_of = f"{room} {step}".strip()
     if out_of_memory(error):
         said = (str(error).splitlines() or [type(error).__name__])[0]
         return f"{step_of}: out of memory ({said}); {_spare(room, step)}"
@@ -74,5 +77,7 @@ def _is_full(folder: Path) -> bool:
 
 
 def _spare(room: str, step: str) -> str:
+    if not step:
+        return "give it less text at a time, and run again"
     key = LOWER.get((room, step), OTHERWISE)
     return f"run fewer jobs at a time (snakemake --cores N) or lower config key {key}, and run again"

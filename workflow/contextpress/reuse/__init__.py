@@ -1,0 +1,1 @@
+"""Trained compressors put to use outside of a study: from text to memory and back."""
