@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -59,6 +60,7 @@ class Drawing:
 @contextmanager
 def styled(style: Style) -> Iterator[None]:
     """Context in which a figure is drawn and saved."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph that a PDF leaves out
     size = style.font_size
     with mpl.rc_context(
         {
