@@ -302,7 +302,8 @@ def test_status_of_jobs_at_work(project, capsys, monkeypatch):
 def test_a_job_of_another_host_is_shown_as_such(project, capsys):
     note = project / ".snakemake/runs/far.1/far.12"
     note.parent.mkdir(parents=True)
-    note.write_text(json.dumps(["lm", "train", "--output", "results/tried/lm/D6-s0"]))
+    note.with_name("other.json").write_text("{}")
+    note.write_text(json.dumps({"arguments": ["lm", "train", "--output", "results/tried/lm/D6-s0"]}))
     assert status(capsys)[1].startswith("lm train D6-s0 on far  tried  ")
     note.rename(note.with_name(f"{socket.gethostname()}.{2**22 + 1}"))  # more than Linux gives
     assert status(capsys)[0] == "no job is at work"
@@ -313,4 +314,4 @@ def test_a_job_says_what_it_does(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["contextpress", "lm", "train"])
     with signed_in():
         (note,) = tmp_path.iterdir()
-        assert json.loads(note.read_text()) == ["lm", "train"]
+        assert json.loads(note.read_text()) == {"arguments": ["lm", "train"]}

@@ -76,7 +76,7 @@ def signed_in() -> Iterator[None]:
         raise UserError("the Snakemake that started this job is gone, and another one has taken over") from None
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        handle.write(json.dumps(sys.argv[1:]))
+        handle.write(json.dumps({"arguments": sys.argv[1:]}))
         handle.flush()
         try:
             yield
@@ -115,10 +115,13 @@ def jobs_at_work(folder: Path) -> list[Job]:
     found = []
     for note in folder.glob("runs/*/*"):
         host, _, process = note.name.rpartition(".")
+        if not process.isdigit():  # something else of the run
+            continue
         with suppress(FileNotFoundError):  # it has ended in the meantime
             told, started = note.read_text(encoding="utf-8"), note.stat().st_mtime
             if host != socket.gethostname() or runs(int(process)):
-                found.append(Job(host, int(process), started, json.loads(told) if told else []))
+                arguments = json.loads(told)["arguments"] if told else []  # it is just signing in
+                found.append(Job(host, int(process), started, arguments))
     return sorted(found, key=lambda job: (job.started, job.process))
 
 
