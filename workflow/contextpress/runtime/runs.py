@@ -161,7 +161,7 @@ def jobs_at_work(folder: Path) -> list[Job]:
     found = []
     for note in folder.glob("runs/*/*"):
         with suppress(FileNotFoundError):  # it has ended in the meantime
-            if note.name != CONFIG:
+            if note.suffix[1:].isdigit():  # else something else of the run, such as its config
                 found.append(Job.of(note))
     alive = [job for job in found if job.host != socket.gethostname() or runs(job.process)]
     return sorted(alive, key=lambda job: (job.started, job.process))
