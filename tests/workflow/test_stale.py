@@ -88,6 +88,7 @@ KEYS = {
     "study": ("other", every(" ".join(rule for rule in RULES if not rule.startswith("calibration")))),
     # Seed 0 has models 0 and 1, seed 1 has 1 and 2.
     "seeds": ([1], every(f"compressor reconstruct cram latency {ONCE} {DRAWN}", pretrain=2, score=2)),
+    "gpus": (1, ""),
     "corpus.document_characters": (5000, "harvest domain"),
     "corpus.validation": (0.06, "harvest domain"),
     "corpus.test": (0.12, "harvest domain"),
@@ -95,15 +96,15 @@ KEYS = {
     "corpus.seed": (1, "arithmetic"),
     "corpus.domains[0].name": ("text", REFUSED),
     "corpus.domains[0].characters": (100_000, "harvest"),
-    "corpus.domains[0].kind": ("uniform", "harvest"),
+    "corpus.domains[0].kind": ("uniform", "harvest, generated"),
     "corpus.domains[0].extract": ("tables", "harvest"),
     "corpus.domains[1].name": ("text", REFUSED),
     "corpus.domains[1].characters": (100_000, "harvest"),
-    "corpus.domains[1].kind": ("uniform", "harvest"),
+    "corpus.domains[1].kind": ("uniform", "harvest, generated"),
     "corpus.domains[1].extract": ("tables", "harvest"),
     "corpus.domains[2].name": ("text", REFUSED),
     "corpus.domains[2].characters": (100_000, "arithmetic"),
-    "corpus.domains[2].kind": ("uniform", "arithmetic"),
+    "corpus.domains[2].kind": ("uniform", "arithmetic, generated"),
     "corpus.natural": (["code"], REFUSED),
     "corpus.formal": (["code"], OF_ONE_MIXTURE),  # D6 changes, D1 has no formal text
     "corpus.mixture_tokens": (19_000, "mixture"),
@@ -135,6 +136,8 @@ KEYS = {
     "lm.warmup.schedule.learning_rate": (0.02, "warmup"),
     "lm.warmup.schedule.rise": (0.2, "warmup"),
     "lm.warmup.schedule.weight_decay": (0.02, "warmup"),
+    "lm.warmup.schedule.processes": (2, "warmup"),
+    "lm.warmup.schedule.sharding": ("full", REFUSED),
     "lm.warmup.longest": (8, "warmup"),
     "lm.warmup.seed": (1, "warmup"),
     "lm.pretraining.schedule.steps": (101, "pretrain"),
@@ -142,6 +145,8 @@ KEYS = {
     "lm.pretraining.schedule.learning_rate": (0.02, "pretrain"),
     "lm.pretraining.schedule.rise": (0.2, "pretrain"),
     "lm.pretraining.schedule.weight_decay": (0.02, "pretrain"),
+    "lm.pretraining.schedule.processes": (2, "pretrain"),
+    "lm.pretraining.schedule.sharding": ("full", REFUSED),
     "lm.pretraining.row": (24, "mixture pretrain"),
     "lm.pretraining.restate_share": (0.3, "pretrain"),
     "lm.pretraining.random_share": (0.3, "pretrain"),
@@ -162,6 +167,8 @@ KEYS = {
     "compressor.schedule.learning_rate": (0.02, "compressor"),
     "compressor.schedule.rise": (0.2, "compressor"),
     "compressor.schedule.weight_decay": (0.02, "compressor"),
+    "compressor.schedule.processes": (2, "compressor"),
+    "compressor.schedule.sharding": ("full", REFUSED),
     "compressor.curriculum.quarter": (0.2, "compressor"),
     "compressor.curriculum.half": (0.3, "compressor"),
     "compressor.curriculum.small_groups": (0.2, "compressor"),
@@ -237,6 +244,9 @@ def expected(told):
     """Jobs that must run, from what KEYS says of a key."""
     if isinstance(told, dict):
         return told
+    told, *generated = told.split(", ")
+    if generated:  # text of a known rate: what is found of it comes to the study
+        return expected(told) | {"dose_response_table": 1, "dose_response": 1}
     if told in ("arithmetic", "harvest"):  # one of three domains is generated, two are cut from the harvest
         domains = {"domain": 1 if told == "arithmetic" else 2}
         return affected(["domain"]) | domains | ({"harvest": 1} if told == "harvest" else {})
