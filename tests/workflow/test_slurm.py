@@ -22,7 +22,7 @@ pytestmark = pytest.mark.workflow
 
 COMPRESSOR = "D1-D6-mean_pool-r4-s0"
 LOST = [f"reconstructions/{COMPRESSOR}.parquet", "tables/observations.parquet", "findings/c1.json"]
-TARGETS = [str(RESULTS / name) for name in LOST]
+TARGETS = [str(RESULTS / name) for name in [*LOST, f"compressors/{COMPRESSOR}/README.md"]]
 CHECKPOINT = RESULTS / "checkpoints/compressors" / COMPRESSOR / "checkpoint.safetensors"
 
 
