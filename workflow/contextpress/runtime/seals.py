@@ -25,7 +25,7 @@ def seal(path: Path) -> None:
     sealed = path.with_name(f"{path.name}.sealed")
     try:
         with path.open("rb") as plain, sealed.open("wb") as out:
-            header = _header(plain)
+            header = header_of(plain)
             start = plain.tell()
             header[METADATA] = header.get(METADATA, {}) | {SEAL: _digest(header, plain)}
             text = _line(header)
@@ -45,13 +45,18 @@ def check(path: Path) -> None:
         ValueError: if so, or if it is no safetensors file.
     """
     with path.open("rb") as handle:
-        header = _header(handle)
+        header = header_of(handle)
         found = header.get(METADATA, {}).pop(SEAL, None)
         if found is not None and found != _digest(header, handle):
             raise ValueError("its bytes are not those that were written")
 
 
-def _header(handle: BufferedReader) -> dict[str, Any]:
+def header_of(handle: BufferedReader) -> dict[str, Any]:
+    """The header of a safetensors file; reading goes on with the values.
+
+    Raises:
+        ValueError: if it is cut, or is none.
+    """
     length = int.from_bytes(handle.read(8), "little")
     if length > os.fstat(handle.fileno()).st_size:  # else a damaged length would ask for all memory there is
         raise ValueError("its header is cut")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -27,18 +26,15 @@ def save_arrays(path: Path, **arrays: NDArray) -> None:
 def load_arrays(path: Path) -> dict[str, NDArray]:
     """All arrays of a safetensors file, mapped: what is not asked for is not read. They cannot be written to.
 
-    The format: the length of a header, 8 bytes; the header in JSON, with type, shape and place of each; the numbers.
-
     Raises:
         UserError: see ``reading``.
     """
     with reading(path, "safetensors"):
         seals.check(path)
         with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size))
-        header.pop("__metadata__", None)
-        numbers = np.memmap(path, np.uint8, "r", offset=8 + size)
+            header, start = seals.header_of(file), file.tell()
+        header.pop(seals.METADATA, None)
+        numbers = np.memmap(path, np.uint8, "r", offset=start)
         return {
             name: numbers[slice(*found["data_offsets"])].view(TYPES[found["dtype"]]).reshape(found["shape"])
             for name, found in header.items()
