@@ -13,6 +13,7 @@ pytestmark = pytest.mark.workflow
 
 # A part of the study, from a training to a verdict; `make chaos` has all of it.
 COMPRESSOR = "D1-D6-mean_pool-r4-s0"
+CARD = f"compressors/{COMPRESSOR}/README.md"  # goes with the folder of the weights
 LOST = [f"reconstructions/{COMPRESSOR}.parquet", "tables/observations.parquet", "findings/c1.json"]
 
 
@@ -20,7 +21,7 @@ def test_a_study_that_is_killed_ends_with_the_same_bytes(finished, tree):
     shutil.rmtree(tree / RESULTS / "compressors" / COMPRESSOR)
     for name in LOST:
         (tree / RESULTS / name).unlink()
-    targets = [str(RESULTS / name) for name in LOST]
+    targets = [str(RESULTS / name) for name in [*LOST, CARD]]
     checkpoint = RESULTS / "checkpoints/compressors" / COMPRESSOR / "checkpoint.safetensors"
     assert killed_run(tree, *KILLS[0], wait=0, since=str(checkpoint), targets=targets)
     assert "\ncontextpress: compressor train was killed; " in (tree / "snakemake.log").read_text()
