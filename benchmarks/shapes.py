@@ -81,7 +81,7 @@ SHAPES = {
         ),
         Shape(
             name="study",  # the default study's models, by one thread, as its jobs have
-            layers=4,
+            layers=2,
             width=192,
             heads=6,
             kv_heads=6,

@@ -16,7 +16,12 @@ class Shape(Spec):
     name: str = Field(
         "base", pattern=r"^[a-z][a-z0-9]*$", max_length=NAME_LENGTH, description="how models refer to this size"
     )
-    layers: Whole = Field(4, gt=0, description="transformer blocks")
+    layers: Whole = Field(
+        2,
+        gt=0,
+        description="transformer blocks; with 2, 3 and 4 of them one matched pair gave held-out prose a token accuracy "
+        "of 0.94, 0.95 and 0.95 at ratio 2, and 0.68, 0.63 and 0.63 at ratio 4, in equal steps (one seed)",
+    )
     width: Whole = Field(192, gt=0, description="hidden size; a multiple of heads")
     heads: Whole = Field(6, gt=0, description="attention heads")
     intermediate: Whole = Field(512, gt=0, description="inner size of the gated feed-forward part")

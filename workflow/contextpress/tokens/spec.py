@@ -40,7 +40,7 @@ class PassagesSpec(Spec):
     )
     test: Whole = Field(120, gt=1, description="held-out passages per domain to reconstruct and analyse")
     validation: Whole = Field(40, gt=1, description="passages per domain in the probe set that measures gaps")
-    ladder: Whole = Field(20, ge=0, description="test passages per domain that are also disturbed, in four ways")
+    ladder: Whole = Field(10, ge=0, description="test passages per domain that are also disturbed, in four ways")
 
 
 class MixtureSpec(Spec):
