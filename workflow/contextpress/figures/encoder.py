@@ -32,6 +32,7 @@ from contextpress.figures.style import (
 )
 
 ACROSS = 3
+ROOM = 0.12  # share of an axis that is added for the note above the points
 
 
 def draw(observations: pd.DataFrame, finding: dict[str, Any], spec: ClaimFigure) -> Drawing:
@@ -64,6 +65,8 @@ def draw(observations: pd.DataFrame, finding: dict[str, Any], spec: ClaimFigure)
         here.margins(y=0.12)
         if place % columns == 0:
             here.set_ylabel(label(hypothesis.measure))
+    bottom, top = axes[0][0].get_ylim()
+    axes[0][0].set_ylim(bottom, top + ROOM * (top - bottom))
     for spare in range(len(encoders), rows * columns):
         axes[spare // columns][spare % columns].axis("off")
     handles = [
