@@ -10,3 +10,8 @@ os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", RAYON_NUM_THREADS="1
 # A busy machine is no reason to fail; examples are the same on every run.
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
+
+
+def pytest_collection_modifyitems(items):
+    """The tests on a cluster take longest: one process begins with them while the other does the rest."""
+    items.sort(key=lambda item: item.path.name != "test_slurm.py")
