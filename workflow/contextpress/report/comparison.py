@@ -200,11 +200,13 @@ def _part(values: Array, panel: Panel, members: Any) -> _Part | None:  # noqa: A
 
 
 def _difference(parts: Sequence[_Part | None], freedoms: Sequence[float]) -> Difference:
-    effects = [combine(*part, freedom) if part else UNKNOWN for part, freedom in zip(parts, freedoms, strict=False)]
     one, two = parts
+    first, second = (
+        combine(*part, freedom) if part else UNKNOWN for part, freedom in zip(parts, freedoms[:2], strict=True)
+    )
     if one is None or two is None:
-        return Difference(*effects, UNKNOWN)
-    return Difference(*effects, combine(two[0] - one[0], _sum(one[1], two[1]), freedoms[2]))
+        return Difference(first, second, UNKNOWN)
+    return Difference(first, second, combine(two[0] - one[0], _sum(one[1], two[1]), freedoms[2]))
 
 
 def _sum(one: Scatter | None, two: Scatter | None) -> Scatter | None:

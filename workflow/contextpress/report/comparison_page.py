@@ -39,7 +39,8 @@ SHARED = (
     "As a rule the intervals of the claims are then too wide."
 )
 QUALITIES = (
-    "Means over undisturbed passages, domains weighted equally: {domains}. Intervals are 95 %: bootstrap of documents "
+    "Means over undisturbed passages, domains weighted equally: {domains}; of a pair, over the read-outs and ratios "
+    "that both studies have. Intervals are 95 %: bootstrap of documents "
     "({draws:,} draws), in which a document that both studies have ({shared} of {one} in A and {two} in B) is drawn "
     "for both at once, and the scatter of training runs, which are taken as independent: models that both studies "
     "share make the intervals too wide. A study of one seed does not show its scatter; its intervals hold documents "
@@ -135,7 +136,7 @@ def _claims(found: Comparison) -> str:
     rows = []
     for name, difference in found.findings.items():
         known = [study.findings[name] for study in (found.one, found.two) if name in study.findings]
-        said = known[0].statement or known[0].question
+        said = " / ".join(dict.fromkeys(finding.statement or finding.question for finding in known))
         effects = " / ".join(dict.fromkeys(finding.effect_name for finding in known if finding.effect_name))
         what = f"<b>{html.escape(name)}</b> {html.escape(said)}<br><span class='note'>{html.escape(effects)}</span>"
         rows.append([f"<td>{what}</td>", *_values(difference), *map(_cell, _verdicts(found, name))])
@@ -157,7 +158,7 @@ def _qualities(qualities: Qualities) -> str:
         _table([title, *head], [[_cell(_label(key)), *_values(difference)] for key, difference in table.items()])
         for title, table in (
             ("by read-out and ratio", qualities.settings),
-            ("by pair, encoder → decoder, where both studies have the read-out and ratio", qualities.pairs),
+            ("by pair, encoder → decoder", qualities.pairs),
         )
         if table
     ]
