@@ -159,11 +159,14 @@ def test_the_page_holds_all_and_says_what_its_intervals_take_for_granted(project
         assert base64.b64decode(data).decode() == DRAWING
 
 
-def test_nothing_of_a_study_becomes_markup_and_nothing_is_loaded(project):
-    for name, value in (("study", HOSTILE), ("corpus", {HOSTILE: HOSTILE})):
-        values = json.loads((project / "results/mine/config.json").read_text())
-        write_json(project / "results/mine/config.json", values | {name: value})
+def test_nothing_of_a_study_becomes_markup_or_moves_the_cursor_and_nothing_is_loaded(project, capsys):
+    values = json.loads((project / "results/mine/config.json").read_text())
+    values |= {"study": f"{HOSTILE}\x1b[2J\ud800", "corpus": {HOSTILE: HOSTILE, "\x9b": "\u202e"}}
+    (project / "results/mine/config.json").write_text(json.dumps(values))
     assert run("compare", "default", "mine") == 0
+    told = capsys.readouterr().out
+    assert "\\x1b[2J\\ud800 (mine)" in told
+    assert told.replace("\n", "").isprintable()
     page = Tags((project / "compare.html").read_text())
     assert not {tag for tag, _ in page.found} & {"script", "iframe", "object", "embed", "link", "base", "form", "a"}
     assert not [name for _, attributes in page.found for name in attributes if name.startswith("on")]

@@ -24,6 +24,7 @@ from contextpress.report.comparison import (
 from contextpress.report.markdown import columns, interval
 from contextpress.report.stored import Stored
 from contextpress.report.summary import ORDER
+from contextpress.runtime.errors import printable
 
 LONGEST = 40  # characters of a value in a terminal
 MOST = 20  # keys in a terminal
@@ -102,7 +103,7 @@ def lines(found: Comparison) -> list[str]:
     measured = [[_label(key), *_numbers(difference)] for key, difference in found.qualities.settings.items()]
     if measured:
         told += ["", *columns([["mean", "A", "B", "B - A"], *measured])]
-    return told
+    return [printable(line) for line in told]
 
 
 def page(found: Comparison) -> str:
@@ -119,7 +120,8 @@ def page(found: Comparison) -> str:
     body = "\n".join(f"<h2>{title}</h2>\n{text}" for title, text in sections.items())
     title = f"Study {found.one.name} (A) and study {found.two.name} (B)"
     template = Path(__file__).with_name("comparison.html").read_text(encoding="utf-8")
-    return Template(template).substitute(title=html.escape(title), body=body)
+    text = Template(template).substitute(title=html.escape(title), body=body)
+    return text.encode("utf-8", "backslashreplace").decode()  # JSON can hold half a character
 
 
 def _studies(found: Comparison) -> str:
