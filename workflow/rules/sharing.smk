@@ -28,6 +28,7 @@ rule bundle:
     input:
         code=code_of("report", "bundle"),
         study=rules.all.input,
+        config=rules.study_config.output[0],
     output:
         f"{BUNDLES}/{PLAN.study.study}.tar.gz",
     log:
@@ -39,7 +40,7 @@ rule bundle:
     conda:
         ENVIRONMENT
     params:
-        study=RESULTS,
+        study=folder_of("config"),
         records=".snakemake/metadata",
     shell:
         "contextpress report bundle --study {params.study:q} --records {params.records:q} --output {output:q} &> {log:q}"
