@@ -36,9 +36,13 @@ rule all:
         f"{RESULTS}/summary.md",
         f"{RESULTS}/findings.md",
         f"{RESULTS}/explorer.html",
+        f"{RESULTS}/config.json",
         rules.figures.input,
         rules.findings.input,
         rules.manifest.output,
         rules.perplexity.output,
         rules.latency.output,
         rules.cards.output,
+
+
+include: "workflow/rules/sharing.smk"

@@ -101,7 +101,7 @@ def test_every_key_is_explained(spec):
 def every_spec(plan: Plan) -> list[Spec]:
     pretrained = [name for name, model in plan.models.items() if model.config.pretrain]
     return [
-        plan.study,
+        *(plan.study, plan.config()),
         *([plan.harvest] if plan.harvest else []),
         *(plan.domain(name) for name in plan.domains),
         *(plan.mixture(plan.models[name].config.pretrain) for name in pretrained),
@@ -146,6 +146,17 @@ def test_every_spec_survives_its_journey_to_a_command(config):
         assert type(spec).read(json.loads(line)) == spec
 
 
+@pytest.mark.parametrize("config", STUDIES, ids=["default", *(preset.stem for preset in PRESETS), "loaded"])
+def test_the_stored_config_is_the_study_but_for_what_changes_no_result(config):
+    beside = {"gpus": 1, "analysis": {**config.get("analysis", {}), "calibration": {"draws": 60}}}
+    stored = Plan(config | beside).config().config
+    assert "gpus" not in stored
+    assert "calibration" not in stored["analysis"]
+    kept = {key: value for key, value in config.items() if key != "gpus"}
+    analysis = {key: value for key, value in config.get("analysis", {}).items() if key != "calibration"}
+    assert Study.read(stored) == Plan(kept | {"analysis": analysis}).study
+
+
 def test_a_plan_leaves_the_config_as_it_was():
     config = merged(CONFIG / "config.yaml")
     before = copy.deepcopy(config)
@@ -181,7 +192,7 @@ def test_a_loaded_model_is_one_whatever_the_seeds():
     ],
 )
 def test_a_change_reaches_only_the_specs_that_depend_on_it(change, changed):
-    before, after = (every_spec(Plan(config))[1:] for config in ({}, change))
+    before, after = (every_spec(Plan(config))[2:] for config in ({}, change))
     assert {type(one).__name__ for one, other in zip(before, after, strict=True) if one != other} == changed
 
 

@@ -178,7 +178,10 @@ CONFIGS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         _domains({"name": "m", "kind": "markov", "words": 8, "entropy": 3.0}),
         ("corpus.domains[0]: entropy 3.0", "ln(8) = 2.0794"),
     ),
-    "study_among_the_simulated": ({"study": "calibration"}, ("study has calibration", "not allowed: calibration")),
+    "study_among_the_simulated": (
+        {"study": "calibration"},
+        ("study has calibration", "not allowed: bundles, calibration"),
+    ),
     "domain_called_as_the_harvest": (
         _domains({"name": "harvest", "kind": "arithmetic"}),
         ("corpus.domains has harvest", "not allowed: harvest, manifest"),

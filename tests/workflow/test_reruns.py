@@ -21,6 +21,7 @@ DOSE = {"dose_response_table", "dose_response"}  # where a study has text of kno
 TABLES = {"observations", "claims", "cramming_bound", "specification_table", "ladder_table"}
 REPORTS = {"summary", "findings_report", "explorer", "cards"}
 FROM_OBSERVATIONS = TABLES | FIGURES - {"learning_curves"} | REPORTS
+CONFIG = {"study_config"}  # holds every key
 FROM_COMPRESSORS = {"compressor", "reconstruct", "learning_curves"} | FROM_OBSERVATIONS
 
 
@@ -33,6 +34,7 @@ def test_every_expected_file_exists(finished):
         "summary.md",
         "findings.md",
         "explorer.html",
+        "config.json",
         "corpus/manifest.json",
         "tables/observations.parquet",
         "tables/by_bucket.csv",
@@ -159,7 +161,7 @@ def test_an_edit_to_the_explorers_page_writes_the_explorer_and_nothing_else(tree
 
 def test_a_new_seed_trains_only_what_it_adds(finished, tmp_path):
     # Seed 0 pairs models 0 and 1, seed 1 pairs 1 and 2: two new language models, four new compressors.
-    once = dict.fromkeys(TABLES | FIGURES | REPORTS | {"gap", "perplexity"}, 1)
+    once = dict.fromkeys(TABLES | FIGURES | REPORTS | CONFIG | {"gap", "perplexity"}, 1)
     jobs = would_run(finished, write_yaml(tmp_path / "one.yaml", {"seeds": [0, 1]}))
     assert jobs == {"pretrain": 2, "score": 2, "compressor": 4, "reconstruct": 4, "cram": 2} | once
     # Seed 3 needs models 3 and 4: as many jobs as the first seed, and none of the first seed's again.
@@ -171,7 +173,7 @@ def test_a_learning_rate_of_compressors_retrains_compressors_only(finished, tmp_
     overlay = write_yaml(tmp_path / "faster.yaml", {"compressor": {"schedule": {"learning_rate": 0.002}}})
     jobs = would_run(finished, overlay)
     assert jobs["compressor"] == jobs["reconstruct"] == 4
-    assert jobs.keys() == FROM_COMPRESSORS
+    assert jobs.keys() == FROM_COMPRESSORS | CONFIG
 
 
 def test_a_new_lock_trains_anew(tree):

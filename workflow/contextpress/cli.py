@@ -26,6 +26,7 @@ from contextpress.runtime.spec import Spec
 from contextpress.runtime.troubles import told
 
 COMMANDS = {
+    "compare": "hold two studies side by side, in a page of their own",
     "compress": "press texts into a memory file, by a trained compressor",
     "reconstruct": "write back the texts of a memory file",
     "status": "show the jobs at work, losses, and the time left",

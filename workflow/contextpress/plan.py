@@ -49,7 +49,7 @@ from contextpress.figures.spec import (
 from contextpress.latency.spec import LatencySpec
 from contextpress.lm.spec import LoadSpec, PretrainSpec, Shape, WarmupSpec
 from contextpress.reconstruction.spec import CrammingSpec, ReconstructionSpec
-from contextpress.report.spec import CardsSpec, ExplorerSpec, Origin, SummarySpec
+from contextpress.report.spec import CardsSpec, ConfigSpec, ExplorerSpec, Origin, SummarySpec
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.spec import Spec
 from contextpress.study import CompressorConfig, ModelConfig, Study
@@ -385,6 +385,11 @@ class Plan:
     def summary(self) -> SummarySpec:
         """Spec of the summary."""
         return SummarySpec(study=self.study.study, domain=self.study.corpus.natural[0])
+
+    def config(self) -> ConfigSpec:
+        """Spec of the study's config: all keys that some result of the study depends on."""
+        beside: dict[str, bool | set[str]] = {"gpus": True, "analysis": {"calibration"}}
+        return ConfigSpec(config=self.study.model_dump(mode="json", exclude=beside))
 
     def explorer(self) -> ExplorerSpec:
         """Spec of the explorer; its compressors are in the order of ``jobs``."""

@@ -35,7 +35,7 @@ MixtureName = Literal["D1", "D2", "D3", "D4", "D5", "D6", "random"]
 MODEL_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
 # Names that results, logs or benchmarks beside those of studies, domains and models have.
 TAKEN = {
-    "study": ("calibration", "chaos"),
+    "study": ("bundles", "calibration", "chaos"),
     "corpus.domains": ("harvest", "manifest"),
     "lm.models": ("gap", "model_free", "perplexity"),
 }

@@ -6,16 +6,15 @@ import argparse
 import socket
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from contextpress.report.markdown import duration
+from contextpress.commands.studies import RESULTS, known_studies, no_such_study
+from contextpress.report.markdown import columns, duration
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.progress import Progress
 from contextpress.runtime.runs import Job, jobs_at_work
 
-RESULTS = Path("results")
 TAIL = 4096  # bytes of a log that are read: its last lines
 LATEST = 10  # trainings shown that are not at work
 
@@ -61,28 +60,26 @@ def run(chosen: argparse.Namespace) -> None:
     lines = ["no job is at work"]
     if jobs:
         head = ["at work", "study", "since", "step", "loss", "left"]
-        lines = _columns([head, *(_job_row(job, running[_training_of(job)], now) for job in jobs)])
+        lines = columns([head, *(_job_row(job, running[_training_of(job)], now) for job in jobs)])
     if over:
         head = ["last trainings", "study", "ended", "step", "loss", ""]
-        lines += ["", *_columns([head, *(_training_row(training, now) for training in over[:LATEST])])]
+        lines += ["", *columns([head, *(_training_row(training, now) for training in over[:LATEST])])]
     if len(over) > LATEST:
         lines.append(f"and {len(over) - LATEST} trainings before them")
     sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _studies(wanted: str | None) -> list[Path]:
-    known = sorted(path.parent for path in RESULTS.glob("*/logs"))
     if wanted is None:
         if not RESULTS.is_dir():
             raise UserError(
                 f"there is no folder {RESULTS} in {Path.cwd()}; go to the project's, or name a study's folder"
             )
-        return known
+        return known_studies()
     for folder in (RESULTS / wanted, Path(wanted)):
         if (folder / "logs").is_dir():
             return [folder.resolve()]
-    names = ", ".join(path.name for path in known) or "none"
-    raise UserError(f"there is no study {wanted}; studies in {RESULTS.absolute()}: {names}")
+    raise no_such_study(wanted)
 
 
 def _trainings(study: Path) -> list[Training]:
@@ -125,8 +122,3 @@ def _training_row(training: Training, now: float) -> list[str]:
     state = "" if told.done == told.steps else "stopped"
     row = [training.part, training.study, f"{duration(now - training.at)} ago", f"{told.done}/{told.steps}"]
     return [*row, f"{told.loss:.3f}", state]
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,4 +1,4 @@
-"""Pieces of Markdown."""
+"""Pieces of Markdown, and of plain text."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[
     """A table; the columns named in ``numbers`` are set to the right."""
     rule = ["---:" if name in numbers else "---" for name in head]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in row) + " |" for row in (head, rule, *rows))
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, in columns as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def bullets(items: Sequence[str]) -> str:

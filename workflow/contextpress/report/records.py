@@ -31,17 +31,21 @@ def cost(records: Sequence[Record]) -> str:
 
 def versions(records: Sequence[Record]) -> str:
     """Devices, versions and source; more than one value where a study was made in several goes."""
-    packages = sorted({name for record in records for name in record.get("packages", {})})
     signatures = {name: value for record in records for name, value in sorted(record.get("signatures", {}).items())}
-    items = [
-        f"source: {_values(_source(record) for record in records)}",
-        f"device: {_values(record.get('device') for record in records)}",
-        f"machine: {_values(record.get('machine') for record in records)}",
-        f"Python: {_values(record.get('python') for record in records)}",
-        *(f"{name}: {_values(record.get('packages', {}).get(name) for record in records)}" for name in packages),
-        *(f"{name}: `{value}`" for name, value in signatures.items()),
-    ]
-    return bullets(items)
+    items = [f"{name}: {value}" for name, value in facts(records).items()]
+    return bullets([*items, *(f"{name}: `{value}`" for name, value in signatures.items())])
+
+
+def facts(records: Sequence[Record]) -> dict[str, str]:
+    """Source, device, machine and versions, by what they are of."""
+    packages = sorted({name for record in records for name in record.get("packages", {})})
+    return {
+        "source": _values(_source(record) for record in records),
+        "device": _values(record.get("device") for record in records),
+        "machine": _values(record.get("machine") for record in records),
+        "Python": _values(record.get("python") for record in records),
+        **{name: _values(record.get("packages", {}).get(name) for record in records) for name in packages},
+    }
 
 
 def _seconds(record: Record) -> float:

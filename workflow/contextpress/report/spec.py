@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from contextpress.analysis.spec import CompressorDescription, MemoryTest
@@ -16,6 +18,12 @@ class SummarySpec(Spec):
     domain: str = Field(
         default="prose", description="domain whose learning facts are told; all domains if there is none such"
     )
+
+
+class ConfigSpec(Spec):
+    """What a study was asked."""
+
+    config: dict[str, Any] = Field(description="keys and values, as a config file holds them")
 
 
 class ExplorerSpec(Spec):

@@ -9,13 +9,13 @@ import numpy as np
 from contextpress.analysis.observations import OBSERVATIONS
 from contextpress.entropy.scores import TOKEN_SCORES
 from contextpress.reconstruction.table import RECONSTRUCTIONS
-from contextpress.report import claims
+from contextpress.report import bundles, claims
 from contextpress.report import explorer as explore
 from contextpress.report.cards import COLUMNS, card
-from contextpress.report.spec import CardsSpec, ExplorerSpec, SummarySpec
+from contextpress.report.spec import CardsSpec, ConfigSpec, ExplorerSpec, SummarySpec
 from contextpress.report.summary import Figure, compose
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.files import read_json, read_text, write_text
+from contextpress.runtime.files import read_json, read_text, write_json, write_text
 from contextpress.runtime.tables import read_csv, read_table
 from contextpress.tokens.passages import PASSAGES
 
@@ -120,3 +120,17 @@ def cards(*, spec: CardsSpec, observations: Path, compressors: list[Path], outpu
     rows = read_table(observations, OBSERVATIONS, COLUMNS)
     for described, folder, path in zip(spec.compressors, compressors, output, strict=True):
         write_text(path, card(spec, described, folder, rows))
+
+
+def config(*, spec: ConfigSpec, output: Path) -> None:
+    """Write the config of the study, which Snakemake takes with ``--configfile``."""
+    write_json(output, spec.config)
+
+
+def bundle(*, study: Path, records: Path, output: Path) -> None:
+    """Pack the folder of a study, and Snakemake's records of the files in it; both are told relative to the project.
+
+    Raises:
+        UserError: if there is no record of the study.
+    """
+    bundles.pack(study, records, output)

@@ -13,16 +13,20 @@ REMEDIES = {
 }
 
 
+def printable(line: str) -> str:
+    """A line with what would move the cursor of a terminal, or cannot be shown, written as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
 class UserError(Exception):
     """A mistake in configuration, data or surroundings that the user can mend.
 
-    The message is one line: what is wrong, where, and what is allowed. It is shown without a traceback. What would
-    move the cursor of a terminal, or cannot be shown, is written as an escape.
+    The message is one line: what is wrong, where, and what is allowed. It is shown without a traceback, as
+    ``printable`` has it.
     """
 
     def __init__(self, message: str) -> None:
-        line = " ".join(message.split())
-        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
+        super().__init__(printable(" ".join(message.split())))
 
 
 def first_line(error: Exception) -> str:
