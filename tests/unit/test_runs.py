@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from contextpress.runtime.closure import PACKAGE
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.runs import JOBS_VARIABLE, Run, signed_in
+from contextpress.runtime.runs import JOBS_VARIABLE, Run, handle_aside, signed_in
 
 # A Snakemake that starts one job and is killed, or lives on.
 SNAKEMAKE = """
@@ -182,3 +183,22 @@ def test_a_folder_of_snakemakes_own_that_is_none_is_told(name, tmp_path):
     (tmp_path / "locks").touch()  # of a dead Snakemake, and damaged at that
     Run(tmp_path)
     assert not (tmp_path / "locks").exists()
+
+
+def test_a_signal_in_the_middle_of_what_its_handler_waits_for_is_handled_after_it():
+    lock, told, done = threading.Lock(), [], threading.Event()
+
+    def handler(number, _):
+        told.append((number, lock.acquire(timeout=10)))
+        done.set()
+
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        handle_aside(signal.SIGTERM)
+        with lock:
+            signal.raise_signal(signal.SIGTERM)
+            assert told == []
+        assert done.wait(10)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == [(signal.SIGTERM, True)]

@@ -1,5 +1,6 @@
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from contextpress.configfiles import check_files
 from contextpress.plan import Plan
 from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.runs import Run
+from contextpress.runtime.runs import Run, handle_aside
 from contextpress.runtime.troubles import told_of_run, unwritable
 
 check_files(map(Path, workflow.configfiles))
@@ -40,6 +41,7 @@ logging.raiseExceptions = False
 
 
 onstart:
+    handle_aside(signal.SIGTERM)
     if RUN:
         # Snakemake itself would end in a traceback.
         if why := unwritable(Path(RESULTS)):

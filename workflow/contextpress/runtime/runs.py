@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Self
 
 from contextpress.runtime.errors import UserError, refusal
@@ -85,6 +86,16 @@ class Run:
         path = self._own / CONFIG
         path.write_text(config, encoding="utf-8")
         return path
+
+
+def handle_aside(number: signal.Signals) -> None:
+    """Let what handles a signal work in a thread of its own, since the code it interrupts may hold a lock it waits for.
+
+    With Snakemake 9.27's handler of SIGTERM that happens while a job is being finished, and Snakemake never ends.
+    """
+    handler = signal.getsignal(number)
+    if callable(handler):
+        signal.signal(number, lambda *told: Thread(target=handler, args=told).start())
 
 
 @contextmanager
