@@ -35,7 +35,7 @@ rule all:
     input:
         f"{RESULTS}/summary.md",
         f"{RESULTS}/findings.md",
-        f"{RESULTS}/explorer.html",
+        EXPLORER,
         rules.figures.input,
         rules.findings.input,
         rules.manifest.output,

@@ -48,6 +48,11 @@ class Compressor:
     def __init__(self, folder: Path, device: torch.device) -> None:
         """See ``from_pretrained``."""
         self._folder, self._described = folder, describe(folder)
+        if self._described.encoder_tokenizer or self._described.decoder_tokenizer:
+            raise UserError(
+                f"compressor {folder}: one of its models has a tokenizer of its own; such compressors are trained and "
+                "measured in a study, and cannot be used outside it"
+            )
         self._parts = {role: (folder / getattr(self._described, role).file).parent for role in NEEDED}
         self._model = load_compressor(folder, **self._parts, device=device)
         self._device = device
@@ -76,8 +81,8 @@ class Compressor:
             with filling(folder / role) as drafts:
                 for path in sorted(path for pattern in patterns for path in self._parts[role].glob(pattern)):
                     shutil.copyfile(path, drafts / path.name)
-        parts = {role: folder / role for role in NEEDED}
-        save_compressor(self._model, self._described.spec, **parts, folder=folder)
+        encoder, decoder, tokenizer = (folder / role for role in NEEDED)
+        save_compressor(self._model, self._described.spec, encoder, decoder, tokenizer, folder)
         card = self._folder / CARD
         if card.is_file() and folder.resolve() != self._folder.resolve():
             with replacing(folder / CARD) as draft:
