@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -31,7 +32,9 @@ from contextpress.reconstruction.spec import CrammingSpec, ReconstructionSpec
 from contextpress.reconstruction.steps import cram, reconstruct
 from contextpress.reconstruction.table import CONDITIONS, CRAMMED, RECONSTRUCTIONS
 from contextpress.reuse.compressor import Compressor as Reused
+from contextpress.reuse.memory import Memory
 from contextpress.runtime.errors import UserError
+from contextpress.runtime.files import sha256
 from contextpress.runtime.schedule import Schedule
 from contextpress.runtime.tables import read_table, write_table
 from contextpress.tokens.arrays import save_arrays
@@ -176,6 +179,22 @@ def study(tmp_path_factory) -> Study:
 
 def read_whole(paths: list[Path], schema=PASSAGES) -> pd.DataFrame:
     return pd.concat([read_table(path, schema) for path in paths], ignore_index=True)
+
+
+def test_a_model_in_the_hubs_cache_is_loaded_without_a_network(study, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    kept, commit = tmp_path / "cache/models--owner--qwen", "0123456789abcdef0123456789abcdef01234567"
+    shutil.copytree(study.folder / "hub/qwen", kept / "snapshots" / commit)
+    (kept / "refs").mkdir()
+    (kept / "refs/main").write_text(commit)
+    words = tmp_path / "words"
+    tokenizer(spec=TokenizerSpec(load="owner/qwen"), documents=[], output=words)
+    for revision in (None, "main", commit):
+        spec = LoadSpec(name="q", path="owner/qwen", revision=revision, positions=64)
+        load(spec=spec, tokenizer=words, output=tmp_path / "q", record=tmp_path / "record.json")
+        assert json.loads((tmp_path / "record.json").read_text())["commit"] == commit
+        assert sha256(tmp_path / "q/model.safetensors") == sha256(study.models["qwen"] / "model.safetensors")
 
 
 def test_passages_keep_their_text_in_other_tokens(study):
@@ -433,8 +452,41 @@ def test_a_compressor_knows_its_tokenizers(study):
         load_compressor(folder, *parts, DEVICE)
     with pytest.raises(UserError, match="was trained on another decoder_tokenizer"):
         load_compressor(folder, *parts, DEVICE, {"decoder_tokenizer": study.words["neox"]})
-    with pytest.raises(UserError, match="has a tokenizer of its own; such compressors"):
-        Reused.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(("encoder", "decoder"), [("plain", "qwen"), ("qwen", "plain"), ("qwen", "neox")])
+def test_a_compressor_is_used_outside_its_study(study, tmp_path, encoder, decoder):
+    spec = study.spec(encoder, decoder)
+    reused = Reused.from_pretrained(study.trained(spec))
+    ids = study.study(STORY, add_special_tokens=False)["input_ids"][: 2 * WINDOW + 3]
+    text = study.study.decode(ids)
+    memory = reused.compress([text, "the ball"])
+    assert [len(vectors) for vectors in memory.vectors] == [3 * WINDOW // 4, -(-memory.tokens[1] // 4)]
+    again = Memory.from_bytes(memory.to_bytes(), "memory")
+    assert again.written == memory.written
+    reads, writes = (load_tokenizer(study.words[name]) for name in (encoder, decoder))
+    made, taken, texts = study.loaded(spec), [], []
+    for start, kept in ((0, WINDOW), (WINDOW, 3), (WINDOW + 3, WINDOW)):
+        own = ids[start : start + WINDOW]
+        window = study.study.decode(own)
+        read = own if encoder == "plain" else reads(window, add_special_tokens=False)["input_ids"]
+        read = read + [made.encoder_bos] * (made.slots * made.read_per_vector() - len(read))
+        count = WINDOW if decoder == "plain" else len(writes(window, add_special_tokens=False)["input_ids"])
+        limits = {"do_sample": False, "min_new_tokens": count, "max_new_tokens": count}
+        prefix = made.prefix(made.compress(torch.tensor([read])))
+        said = made.decoder.generate(inputs_embeds=prefix, **limits)[0].tolist()
+        taken += said[:kept]
+        texts.append(writes.decode(said, clean_up_tokenization_spaces=False))
+    if decoder == "plain":
+        expected = writes.decode(taken, clean_up_tokenization_spaces=False)
+    else:  # of the window that overlaps the next, three of the study's tokens
+        texts[1] = study.study.decode(study.study(texts[1], add_special_tokens=False)["input_ids"][:3])
+        expected = "".join(texts)
+    assert reused.reconstruct(again)[0] == expected
+    reused.save_pretrained(tmp_path / "copy")
+    copy = Reused.from_pretrained(tmp_path / "copy")
+    assert copy.compress([text]).vectors[0].equal(memory.vectors[0])
+    assert copy.inputs_embeds(copy.compress(["the ball"]), "and").shape[0] == 1
 
 
 def test_specs_of_one_tokenizer_name_no_other(study):

@@ -8,7 +8,8 @@ rule reconstruct:
         decoder=decoder_weights,
         tokenizer=rules.tokenizer.output.tokenizer,
         passages=PASSAGE_FILES,
-        own=lambda wildcards: own_tokenizer_files(wildcards) + own_passage_files(wildcards),
+        own=lambda wildcards: own_tokenizer_files(wildcards)
+        + own_passage_files(wildcards),
     output:
         table=f"{RESULTS}/reconstructions/{{compressor}}.parquet",
         record=f"{RESULTS}/reconstructions/{{compressor}}.json",

@@ -14,8 +14,8 @@ from contextpress.tokens.own import encoded, filled
 class OtherTokens:
     """Turns rows of the study's tokens into the encoder's and the decoder's, by way of their text.
 
-    Training passages are shorter at first, and begin anywhere: only the text of what is cut is the same for both. It
-    takes a millisecond or so for a batch.
+    It does so at every step: training passages are shorter at first, and begin anywhere, and only the text of what is
+    cut is the same for both.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ from contextpress.runtime.checkpoint import fingerprint, work_in
 from contextpress.runtime.device import device_name, prepare
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.history import History
+from contextpress.runtime.hub import commit_of
 from contextpress.tokens.arrays import load_arrays
 from contextpress.tokens.tokenizer import TOKENIZER, load_tokenizer, ordinary_ids, restate_id
 
@@ -78,8 +79,7 @@ def load(*, spec: LoadSpec, tokenizer: Path, output: Path, record: Path) -> None
             f"or the model's own window, with memory and marks, needs {spec.positions}"
         )
     save_model(model, output)
-    # Of a model of the hub: what a branch's name meant on that day.
-    commit = getattr(model.config, "_commit_hash", None)
+    commit = commit_of(spec.path, spec.revision, CONFIG)
     History().keep(spec, device_name(device), output / "history.parquet", record, commit=commit)
 
 

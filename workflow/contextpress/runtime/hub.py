@@ -46,6 +46,16 @@ def located(kind: str, name: str | Path, revision: str | None, needed: str) -> d
     return _arguments(said, revision, here=not _on_the_hub(cannot, said, revision, needed))
 
 
+def commit_of(name: str, revision: str | None, needed: str) -> str | None:
+    """The commit of the hub that ``name`` was loaded from, whatever its revision is called; None for a folder."""
+    if Path(name).expanduser().is_dir():
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    kept = try_to_load_from_cache(name, needed, revision=revision)
+    return Path(kept).parent.name if isinstance(kept, str) else None
+
+
 @contextmanager
 def loading(kind: str, name: str | Path, wanted: str) -> Iterator[None]:
     """Tell in one line of a model or tokenizer that cannot be loaded.

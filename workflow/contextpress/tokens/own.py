@@ -13,6 +13,8 @@ are as many as there are: 26 of one passage, 37 of another. What follows from th
 - reconstruction: plain greedy decoding writes as many tokens as the decoder has for the text; nll and accuracy are
   means over these. What is counted in tokens of the greedy text (token F1, prefix, edits, exact match) is counted in
   the study's tokens, of the text and of the reconstruction alike: one unit for all decoders.
+- reuse: a text is cut into windows by the study's tokenizer too, and a memory file holds how many tokens the decoder
+  has of each window.
 - gap: divergences and differences of entropies need one set of tokens. They are left empty, with the reason beside
   them, where the two models of a pair have different ones.
 
