@@ -60,10 +60,10 @@ def end_only(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFast:
     made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=["<|end|>"], initial_alphabet=alphabet, show_progress=False
+        vocab_size=vocabulary, special_tokens=["<|endoftext|>"], initial_alphabet=alphabet, show_progress=False
     )
     made.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<|end|>", clean_up_tokenization_spaces=False)
+    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<|endoftext|>", clean_up_tokenization_spaces=False)
 
 
 def tiny_study(results: Path, name: str = "tried", seed: int = 0, **architecture: object) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 from itertools import product
@@ -13,6 +14,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from contextpress.cli import _add_options
 from contextpress.compressor.folder import load_compressor
 from contextpress.compressor.objectives import NOTHING, RestatingOtherTokens
 from contextpress.compressor.other_tokens import OtherTokens
@@ -502,3 +504,14 @@ def test_rows_are_filled_up_and_cut():
     rows, lengths = padded([[1, 2, 3], [4]], 9)
     assert rows.tolist() == [[1, 2, 3], [4, 9, 9]]
     assert lengths.tolist() == [3, 1]
+
+
+def test_options_of_several_paths_may_be_left_out_and_take_several():
+    parser = argparse.ArgumentParser()
+    _add_options(parser, reconstruct)
+    kinds = ("spec", "compressor", "encoder", "decoder", "tokenizer", "passages", "output", "record")
+    needed = [word for kind in kinds for word in (f"--{kind}", "there")]
+    assert parser.parse_args(needed).decoder_passages is None
+    given = parser.parse_args([*needed, "--decoder-passages", "one", "two", "--encoder-tokenizer", "words"])
+    assert given.decoder_passages == [Path("one"), Path("two")]
+    assert given.encoder_tokenizer == Path("words")
