@@ -53,7 +53,8 @@ def observations(
         part = part.assign(gap_kl_encoder_decoder=gap * 0.8, gap_kl_decoder_encoder=gap * 0.7)
         part = part.assign(gap_entropy_difference=h_d.mean() - h_e.mean())
         for side, values in (("encoder", h_e), ("decoder", h_d)):
-            part[f"{side}_nll"], part[f"{side}_bits_per_byte"] = values, values * 0.5
+            part[f"{side}_nll"] = values
+            part[f"{side}_bits_per_byte"] = values * part["tokens"] / part["bytes"] / np.log(2)
             part[f"{side}_predictive_entropy"] = values * 0.95
             edges = np.quantile(values[worse == 0], [0.2, 0.4, 0.6, 0.8])
             part[f"{side}_bucket"] = np.searchsorted(edges, values, side="right")

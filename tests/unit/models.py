@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
+    PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
 )
@@ -50,6 +52,18 @@ def tiny(family: str, seed: int = 0, dtype: torch.dtype = torch.float32, **chang
         else:
             model = LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=2 if family == "llama-grouped" else 4))
     return model.to(dtype).eval()
+
+
+def end_only(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """A tokenizer without a token for the beginning, as Qwen's is."""
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=["<|endoftext|>"], initial_alphabet=alphabet, show_progress=False
+    )
+    made.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<|endoftext|>", clean_up_tokenization_spaces=False)
 
 
 def tiny_study(results: Path, name: str = "tried", seed: int = 0, **architecture: object) -> Path:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import httpx2
 import pytest
-from huggingface_hub import HfApi, constants
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub import HfApi, ModelInfo, constants
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.hub import located
+from contextpress.runtime.hub import loading, located
 
 
 @pytest.fixture
@@ -18,11 +18,12 @@ def hub(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
 
-    def answers(error=None):
+    def answers(error=None, files=("config.json", "model.safetensors")):
         def model_info(self, name, *, revision, timeout):
             asked.append((name, revision))
             if error:
                 raise error
+            return ModelInfo(id=name, siblings=[{"rfilename": file} for file in files])
 
         monkeypatch.setattr(HfApi, "model_info", model_info)
         return asked
@@ -76,7 +77,8 @@ def test_a_folder_without_a_model_is_told(hub, tmp_path):
     [
         (_http(RepositoryNotFoundError), "no such name on the hub; check the spelling"),
         (_http(RevisionNotFoundError), "on the hub it has no revision abc"),
-        (_http(HfHubHTTPError), "hf download no/such"),
+        (_http(GatedRepoError), r"consent to its terms and for a login \(hf auth login\)"),
+        (_http(HfHubHTTPError), "hf download no/such --revision abc"),
         (httpx2.ConnectError("no route"), r"the hub cannot be reached \(no route\); check the spelling, or fetch it"),
     ],
 )
@@ -106,3 +108,43 @@ def test_a_cached_copy_serves_where_the_hub_cannot_be_reached(hub, tmp_path, mon
     (kept / "refs").mkdir()
     (kept / "refs/main").write_text("abc")
     assert located("model", "owner/name", None, "config.json")["local_files_only"]
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (
+            ("config.json", "pytorch_model.bin"),
+            "no weights as safetensors.* choose a revision that has them",
+        ),
+        (("README.md", "model.gguf"), "has no config.json, and is no model for transformers"),
+    ],
+)
+def test_a_model_on_the_hub_without_what_is_read_is_told_before_anything_is_fetched(hub, files, says):
+    hub(files=files)
+    with pytest.raises(UserError, match=says):
+        located("model", "owner/name", None, "config.json")
+    assert located("tokenizer", "owner/name", None, "")["local_files_only"] is False
+
+
+def test_files_that_need_consent_are_told_with_the_remedy():
+    # The hub tells of such a model whoever asks; its files it refuses, and transformers wraps that.
+    refused = OSError("You are trying to access a gated repo.")
+    refused.__cause__ = _http(GatedRepoError)
+    for error, says in ((refused, r"hf auth login\)$"), (OSError("no such file"), "no such file; files are wanted")):
+        with (
+            pytest.raises(UserError, match=f"^model owner/name cannot be loaded: .*{says}"),
+            loading("model", "owner/name", "files"),
+        ):
+            raise error
+
+
+def test_a_pinned_revision_that_is_not_cached_is_told(hub, tmp_path, monkeypatch):
+    hub()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    kept = tmp_path / "cache/models--owner--name"
+    (kept / "snapshots/abc").mkdir(parents=True)
+    (kept / "snapshots/abc/config.json").write_text("{}")
+    assert located("model", "owner/name", "abc", "config.json")["revision"] == "abc"
+    with pytest.raises(UserError, match=r"at revision def in the cache.*hf download owner/name --revision def\)"):
+        located("model", "owner/name", "def", "config.json")

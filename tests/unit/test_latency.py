@@ -26,7 +26,7 @@ def test_every_size_ratio_part_and_batch_is_timed(tmp_path, monkeypatch):
     save_model(large, tmp_path / "large")
     spec = LatencySpec(sizes=("small", "large"), readout="memory_tokens", connector="mlp", ratios=(2, 4), window=8)
     out, record = tmp_path / "latency.csv", tmp_path / "latency.json"
-    options = ["--tokenizer", str(tmp_path / "words"), "--output", str(out), "--record", str(record)]
+    options = ["--tokenizers", *2 * [str(tmp_path / "words")], "--output", str(out), "--record", str(record)]
     models = ["--models", str(tmp_path / "small"), str(tmp_path / "large")]
     assert main(["latency", "measure", "--spec", spec.line(), *models, *options]) == 0
     table = pd.read_csv(out)

@@ -20,6 +20,7 @@ from contextpress.plan import Plan
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.spec import Spec
 from contextpress.study import Study
+from contextpress.tokens.spec import TokenizerSpec
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 PRESETS = sorted((CONFIG / "presets").glob("*.yaml"))
@@ -108,6 +109,8 @@ def every_spec(plan: Plan) -> list[Spec]:
         *(plan.warmup(plan.models[name].config.shape) for name in pretrained),
         *(plan.pretrain(name) for name in pretrained),
         *(plan.load(name) for name in plan.models if name not in pretrained),
+        *(plan.own_tokenizer(name) for name in plan.own),
+        *(plan.own_tokens(name) for name in plan.own),
         *(plan.score(name) for name in plan.models),
         plan.gap(),
         plan.latency(),
@@ -135,10 +138,22 @@ LOADED = {
     "lm": {"models": [{"name": "A", "load": "some/model"}, {"name": "B", "load": "some/model", "revision": "abc"}]},
     "compressor": {"encoders": ["A"], "decoders": ["A", "B"]},
 }
-STUDIES = [{}, *(merged(preset) for preset in PRESETS), LOADED]
+# One pretrained, one that is read in its own tokens with the window by default, and one with another.
+OWN = {
+    "lm": {
+        "models": [
+            {"name": "D1", "pretrain": "D1"},
+            {"name": "A", "load": "some/model", "tokenizer": "own"},
+            {"name": "B", "load": "other/model", "revision": "abc", "tokenizer": "own", "window": 70},
+        ]
+    },
+    "compressor": {"encoders": ["D1", "A"], "decoders": ["A", "B"]},
+    "analysis": {"claims": {"c2": {"predictor": "decoder_bits_per_byte"}}},
+}
+STUDIES = [{}, *(merged(preset) for preset in PRESETS), LOADED, OWN]
 
 
-@pytest.mark.parametrize("config", STUDIES, ids=["default", *(preset.stem for preset in PRESETS), "loaded"])
+@pytest.mark.parametrize("config", STUDIES, ids=["default", *(preset.stem for preset in PRESETS), "loaded", "own"])
 def test_every_spec_survives_its_journey_to_a_command(config):
     for spec in every_spec(Plan(config)):
         line = spec.line()
@@ -155,6 +170,20 @@ def test_the_stored_config_is_the_study_but_for_what_changes_no_result(config):
     kept = {key: value for key, value in config.items() if key != "gpus"}
     analysis = {key: value for key, value in config.get("analysis", {}).items() if key != "calibration"}
     assert Study.read(stored) == Plan(kept | {"analysis": analysis}).study
+
+
+def test_specs_name_windows_only_where_a_model_has_a_tokenizer_of_its_own():
+    own, plain = Plan({"seeds": [0]} | OWN), Plan({"seeds": [0]} | LOADED)
+    assert own.own == {"A": 48, "B": 70}
+    lines = {name: own.compressor(name).line() for name in own.jobs}
+    assert '"encoder_window":48,"decoder_window":70' in lines["A-B-mean_pool-r2-s0"]
+    assert '"seed":0,"decoder_window":70' in lines["D1-B-mean_pool-r2-s0"]
+    # A passage, 16 vectors, two marks; of 70 tokens 5 a vector, which are 80 with what is filled in.
+    assert [own.load(name).positions for name in "AB"] == [48 + 16 + 2, 80 + 16 + 2]
+    assert own.own_tokenizer("B") == TokenizerSpec(load="other/model", revision="abc")
+    assert plain.own == {}
+    for spec in every_spec(plain)[1:]:
+        assert not {key for key in json.loads(spec.line()) if key.endswith(("windows", "er_window"))}
 
 
 def test_a_plan_leaves_the_config_as_it_was():

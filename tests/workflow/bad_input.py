@@ -149,7 +149,28 @@ CONFIGS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("lm.models[2]:", "model B", "exactly one of pretrain", "load"),
     ),
     "model_from_nowhere": (_models({"name": "B", "load": ""}), ('lm.models[2].load is "":', "at least 1 character")),
-    "loaded_model_without_its_tokenizer": (LOADED, ("model D1 is loaded", "tokens.tokenizer.load", "some/model")),
+    "loaded_model_without_its_tokenizer": (
+        LOADED,
+        ("model D1 is loaded", "tokens.tokenizer.load", "some/model", "set its tokenizer to own"),
+    ),
+    "own_tokenizer_of_a_model_from_scratch": (
+        _models({"name": "B", "pretrain": "D1", "tokenizer": "own"}),
+        ("lm.models[2]:", "model B has tokenizer own", "is pretrained"),
+    ),
+    "window_of_a_model_that_reads_the_studys_tokens": (
+        _models({"name": "B", "load": "some/model", "window": 20}),
+        ("lm.models[2]:", "model B has a window", "for tokenizer own"),
+    ),
+    "decoders_whose_nats_cannot_be_compared": (
+        _models({"name": "B", "load": "some/model", "tokenizer": "own"})
+        | {"compressor": {"encoders": ["D1"], "decoders": ["D1", "B"]}},
+        ("compressor.decoders have several tokenizers", "c2.predictor must be decoder_bits_per_byte", "decoder_nll"),
+    ),
+    "continuation_in_other_tokens": (
+        _models({"name": "B", "load": "some/model", "tokenizer": "own"})
+        | {"compressor": {"objective": "autoencoding_continuation"}},
+        ("model B has tokenizer own", "compressor.objective must be autoencoding"),
+    ),
     "foreign_tokenizer_for_a_model_from_scratch": (
         {"tokens": {"tokenizer": {"load": "some/model"}}},
         ("model D1 is to be pretrained", "tokens.tokenizer.load", "load the model too"),

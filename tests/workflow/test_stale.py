@@ -126,7 +126,14 @@ KEYS = {
     **{
         f"lm.models[{place}].{key}": (value, REFUSED)
         for place in (0, 1)
-        for key, value in {"name": "Other", "load": "some/model", "revision": "main", "shape": "second"}.items()
+        for key, value in {
+            "name": "Other",
+            "load": "some/model",
+            "revision": "main",
+            "shape": "second",
+            "tokenizer": "own",
+            "window": 40,
+        }.items()
     },
     # Another mixture for one of the models: two are pretrained on it (of two seeds), and all pairs but one change. The
     # first model of each shape is timed.

@@ -127,7 +127,7 @@ def _add_options(parser: argparse.ArgumentParser, step: Step) -> None:
     for name, parameter in inspect.signature(step).parameters.items():
         flag, needed = "--" + name.replace("_", "-"), parameter.default is inspect.Parameter.empty
         default = None if needed else parameter.default
-        if kinds[name] == list[Path]:
+        if kinds[name] in (list[Path], list[Path] | None):
             parser.add_argument(flag, nargs="*", type=Path, required=needed, default=default)
         elif isinstance(kinds[name], type) and issubclass(kinds[name], Spec):
             parser.add_argument(flag, required=needed, default=default, help=f"{kinds[name].__name__}, JSON or a file")

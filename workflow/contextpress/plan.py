@@ -53,7 +53,7 @@ from contextpress.report.spec import CardsSpec, ConfigSpec, ExplorerSpec, Origin
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.spec import Spec
 from contextpress.study import CompressorConfig, ModelConfig, Study
-from contextpress.tokens.spec import MixtureSpec
+from contextpress.tokens.spec import MixtureSpec, OwnTokensSpec, TokenizerSpec
 
 
 class Model(Spec):
@@ -207,7 +207,24 @@ class Plan:
         config = self.models[model].config
         if config.load is None:
             raise ValueError(f"{model} is pretrained, not loaded")
-        return LoadSpec(name=model, path=config.load, revision=config.revision, positions=self.study.positions())
+        positions = self.study.positions(self.own.get(model))
+        return LoadSpec(name=model, path=config.load, revision=config.revision, positions=positions)
+
+    @cached_property
+    def own(self) -> dict[str, int]:
+        """The models that have a tokenizer of their own, by name, and the most of its tokens in a passage."""
+        window = self.study.tokens.passages.window
+        found = {name: model.config.own_window(window) for name, model in self.models.items()}
+        return {name: own for name, own in found.items() if own is not None}
+
+    def own_tokenizer(self, model: str) -> TokenizerSpec:
+        """Spec of the tokenizer of a model that has its own."""
+        config = self.models[model].config
+        return TokenizerSpec(load=config.load, revision=config.revision)
+
+    def own_tokens(self, model: str) -> OwnTokensSpec:
+        """Spec of the passages in the tokens of a model that has its own tokenizer."""
+        return OwnTokensSpec(model=model, window=self.own[model])
 
     # -- entropy
 
@@ -258,6 +275,8 @@ class Plan:
             window=self.study.tokens.passages.window,
             domains=chosen.domains or dict.fromkeys(self.domains, 1.0),
             seed=job.seed,
+            encoder_window=self.own.get(job.encoder.name),
+            decoder_window=self.own.get(job.decoder.name),
         )
 
     @cached_property
@@ -277,6 +296,7 @@ class Plan:
             connector=chosen.connector,
             ratios=chosen.ratios,
             window=self.study.tokens.passages.window,
+            windows={size: self.own[model] for size, model in self.sizes.items() if model in self.own},
         )
 
     # -- reconstruction

@@ -21,6 +21,7 @@ from contextpress.compressor.spec import (
     LowRank,
     ObjectiveName,
     ReadOutName,
+    per_vector,
 )
 from contextpress.corpus.spec import Arithmetic, CorpusSpec, Domains, Embedded
 from contextpress.entropy.spec import EntropyConfig
@@ -97,6 +98,17 @@ class ModelConfig(Spec):
     shape: str = Field("base", description="one of lm.shapes, for a model that is pretrained")
     load: str | None = Field(None, min_length=1, description="folder or hub id of a causal LM to load instead")
     revision: str | None = Field(None, min_length=1, description="its revision on the hub")
+    tokenizer: Literal["study", "own"] = Field(
+        "study",
+        description="what it reads: study (tokens.tokenizer, which must be its own too), or own (the tokenizer that "
+        "comes with it; the same passages are read in its tokens)",
+    )
+    window: Whole | None = Field(
+        None,
+        gt=0,
+        description="with tokenizer own: most of its tokens in a passage, to which it fills passages up as an encoder; "
+        "empty: half as many again as tokens.passages.window (ours). Too small, it is refused with the number needed",
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -104,7 +116,19 @@ class ModelConfig(Spec):
             raise ValueError(f"model {self.name} must have exactly one of pretrain (D1 .. D6) and load (a path or id)")
         if self.revision is not None and self.load is None:
             raise ValueError(f"model {self.name} has a revision, which is that of a model to load, but is pretrained")
+        if self.tokenizer == "own" and self.load is None:
+            raise ValueError(
+                f"model {self.name} has tokenizer own, which is that of a model to load, but is pretrained"
+            )
+        if self.window is not None and self.tokenizer == "study":
+            raise ValueError(
+                f"model {self.name} has a window, which is for tokenizer own, but reads the study's tokens"
+            )
         return self
+
+    def own_window(self, window: int) -> int | None:
+        """Most of its own tokens in a passage of ``window`` tokens of the study; None if it reads those."""
+        return None if self.tokenizer == "study" else self.window or -(-3 * window // 2)
 
 
 class LanguageModelsConfig(Spec):
@@ -299,10 +323,15 @@ class Study(Spec):
                 )
         return self
 
-    def positions(self) -> int:
-        """Longest input of encoder and decoder: a passage, its memory, <bos> and <restate>."""
-        window = self.tokens.passages.window
-        return window + max(window // min(self.compressor.ratios), *self.reconstruction.cramming.vectors) + 2
+    def positions(self, own: int | None = None) -> int:
+        """Longest input of encoder and decoder: a passage, its memory, <bos> and <restate>.
+
+        ``own`` is the window of a model with a tokenizer of its own.
+        """
+        window, ratios = self.tokens.passages.window, self.compressor.ratios
+        vectors = max(window // min(ratios), *self.reconstruction.cramming.vectors)
+        text = window if own is None else max(window // ratio * per_vector(ratio, window, own) for ratio in ratios)
+        return text + vectors + 2
 
     @model_validator(mode="after")
     def _one_tokenizer(self) -> Self:
@@ -313,11 +342,28 @@ class Study(Spec):
                     f"model {model.name} is to be pretrained, but tokens.tokenizer.load names a foreign tokenizer, "
                     "which lacks the <restate> token; load the model too, or drop tokens.tokenizer.load"
                 )
-            if not loads and model.load:
+            if not loads and model.load and model.tokenizer == "study":
                 raise ValueError(
-                    f"model {model.name} is loaded, so tokens.tokenizer.load must name its tokenizer ({model.load}): "
-                    "all models of a study read the same tokens"
+                    f"model {model.name} is loaded, so tokens.tokenizer.load must name its tokenizer ({model.load}); "
+                    "or set its tokenizer to own"
                 )
+            if model.tokenizer == "own" and self.compressor.objective != "autoencoding":
+                raise ValueError(
+                    f"model {model.name} has tokenizer own, for which compressor.objective must be autoencoding: what "
+                    "follows a passage is known in the study's tokens only"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _entropies_can_be_compared(self) -> Self:
+        own = {model.name for model in self.lm.models if model.tokenizer == "own"}
+        kinds = {name if name in own else None for name in self.compressor.decoders}
+        predictor = self.analysis.claims.c2.predictor
+        if len(kinds) > 1 and predictor != "decoder_bits_per_byte":
+            raise ValueError(
+                f"compressor.decoders have several tokenizers, so analysis.claims.c2.predictor must be "
+                f"decoder_bits_per_byte: {predictor}, in nats per token, cannot be compared between them"
+            )
         return self
 
 

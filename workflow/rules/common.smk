@@ -148,6 +148,57 @@ def decoder_weights(wildcards):
     return lm_weights(PLAN.jobs[wildcards.compressor].decoder.name)
 
 
+def tokenizer_of(model):
+    """The tokenizer that a model reads: the study's, or its own."""
+    folder = f"own/{model}" if model in PLAN.own else "tokenizer"
+    return f"{RESULTS}/tokens/{folder}/tokenizer.json"
+
+
+def passages_of(model):
+    """Held-out passages and the control ladder, in the tokens that a model reads."""
+    folder = f"tokens/own/{model}" if model in PLAN.own else "tokens"
+    return [f"{RESULTS}/{folder}/{name}.parquet" for name in ("passages", "ladder")]
+
+
+def own_models(compressor):
+    """Which models of a compressor have a tokenizer of their own, by role."""
+    job = PLAN.jobs[compressor]
+    named = {"encoder": job.encoder.name, "decoder": job.decoder.name}
+    return {role: model for role, model in named.items() if model in PLAN.own}
+
+
+def own_tokenizer_files(wildcards):
+    """An input function: the tokenizers that only these models of a compressor read."""
+    return [tokenizer_of(model) for model in own_models(wildcards.compressor).values()]
+
+
+def own_passage_files(wildcards):
+    """An input function: the passages in their tokens."""
+    return [
+        path
+        for model in own_models(wildcards.compressor).values()
+        for path in passages_of(model)
+    ]
+
+
+def own_tokenizer_options(wildcards):
+    """A params function: options of a step that name these tokenizers."""
+    return [
+        word
+        for role, model in own_models(wildcards.compressor).items()
+        for word in (f"--{role}-tokenizer", str(Path(tokenizer_of(model)).parent))
+    ]
+
+
+def own_passages_options(wildcards):
+    """A params function: options of a step that name these passages."""
+    return [
+        word
+        for role, model in own_models(wildcards.compressor).items()
+        for word in (f"--{role}-passages", *passages_of(model))
+    ]
+
+
 def drawn(name):
     """The outputs of a figure's rule. The report shows the vector drawing under its own caption."""
     path = f"{RESULTS}/figures/{name}"

@@ -6,6 +6,7 @@ rule compressor:
         encoder=encoder_weights,
         decoder=decoder_weights,
         tokenizer=rules.tokenizer.output.tokenizer,
+        own=own_tokenizer_files,
         arrays=lambda wildcards: expand(
             rules.encode.output, domain=PLAN.compressor(wildcards.compressor).domains
         ),
@@ -31,9 +32,10 @@ rule compressor:
         encoder=folder_of("encoder"),
         decoder=folder_of("decoder"),
         tokenizer=folder_of("tokenizer"),
+        own=own_tokenizer_options,
         checkpoints=f"{RESULTS}/checkpoints/compressors/{{compressor}}",
         folder=folder_of("weights"),
     shell:
         "{params.command:q} compressor train --spec {params.spec:q} --encoder {params.encoder:q}"
-        " --decoder {params.decoder:q} --tokenizer {params.tokenizer:q} --arrays {input.arrays:q}"
+        " --decoder {params.decoder:q} --tokenizer {params.tokenizer:q} {params.own:q} --arrays {input.arrays:q}"
         " --checkpoints {params.checkpoints:q} --output {params.folder:q} --record {output.record:q} &> {log:q}"

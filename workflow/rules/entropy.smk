@@ -6,8 +6,8 @@ rule score:
     input:
         code=code_of("entropy", "score"),
         weights=lambda wildcards: lm_weights(wildcards.model),
-        tokenizer=rules.tokenizer.output.tokenizer,
-        passages=PASSAGE_FILES,
+        tokenizer=lambda wildcards: tokenizer_of(wildcards.model),
+        passages=lambda wildcards: passages_of(wildcards.model),
     output:
         passages=f"{RESULTS}/entropy/passages/{{model}}.parquet",
         tokens=f"{RESULTS}/entropy/tokens/{{model}}.parquet",
@@ -75,8 +75,8 @@ rule gap:
     input:
         code=code_of("entropy", "gap"),
         weights=[lm_weights(name) for name in PLAN.models],
-        tokenizer=rules.tokenizer.output.tokenizer,
-        passages=rules.passages.output.passages,
+        tokenizers=sorted({tokenizer_of(name) for name in PLAN.models}),
+        passages=sorted({passages_of(name)[0] for name in PLAN.models}),
     output:
         f"{RESULTS}/entropy/gap.parquet",
     log:
@@ -92,8 +92,9 @@ rule gap:
         models=lambda wildcards, input: [
             str(Path(path).parent) for path in input.weights
         ],
-        tokenizer=folder_of("tokenizer"),
+        tokenizers=[str(Path(tokenizer_of(name)).parent) for name in PLAN.models],
+        passages=[passages_of(name)[0] for name in PLAN.models],
     # Too long for an argument where there are a thousand pairs.
     shell:
         "contextpress entropy gap --spec <(printf %s {params.spec:q}) --models {params.models:q}"
-        " --tokenizer {params.tokenizer:q} --passages {input.passages:q} --output {output:q} &> {log:q}"
+        " --tokenizers {params.tokenizers:q} --passages {params.passages:q} --output {output:q} &> {log:q}"

@@ -4,7 +4,7 @@ rule latency:
         code=code_of("latency", "measure"),
         lock=LOCK,
         weights=[lm_weights(name) for name in PLAN.sizes.values()],
-        tokenizer=rules.tokenizer.output.tokenizer,
+        tokenizers=sorted({tokenizer_of(name) for name in PLAN.sizes.values()}),
     output:
         table=f"{RESULTS}/tables/latency.csv",
         record=f"{RESULTS}/tables/latency.json",
@@ -21,7 +21,9 @@ rule latency:
         models=lambda wildcards, input: [
             str(Path(path).parent) for path in input.weights
         ],
-        tokenizer=folder_of("tokenizer"),
+        tokenizers=[
+            str(Path(tokenizer_of(name)).parent) for name in PLAN.sizes.values()
+        ],
     shell:
         "contextpress latency measure --spec {params.spec:q} --models {params.models:q}"
-        " --tokenizer {params.tokenizer:q} --output {output.table:q} --record {output.record:q} &> {log:q}"
+        " --tokenizers {params.tokenizers:q} --output {output.table:q} --record {output.record:q} &> {log:q}"

@@ -76,7 +76,7 @@ rule load:
     input:
         code=code_of("lm", "load"),
         lock=LOCK,
-        tokenizer=rules.tokenizer.output.tokenizer,
+        tokenizer=lambda wildcards: tokenizer_of(wildcards.model),
     output:
         weights=f"{RESULTS}/lm/{{model}}/model.safetensors",
         config=f"{RESULTS}/lm/{{model}}/config.json",

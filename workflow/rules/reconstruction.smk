@@ -8,6 +8,8 @@ rule reconstruct:
         decoder=decoder_weights,
         tokenizer=rules.tokenizer.output.tokenizer,
         passages=PASSAGE_FILES,
+        own=lambda wildcards: own_tokenizer_files(wildcards)
+        + own_passage_files(wildcards),
     output:
         table=f"{RESULTS}/reconstructions/{{compressor}}.parquet",
         record=f"{RESULTS}/reconstructions/{{compressor}}.json",
@@ -25,10 +27,12 @@ rule reconstruct:
         encoder=folder_of("encoder"),
         decoder=folder_of("decoder"),
         tokenizer=folder_of("tokenizer"),
+        own=lambda wildcards: own_tokenizer_options(wildcards)
+        + own_passages_options(wildcards),
     shell:
         "contextpress reconstruction reconstruct --spec {params.spec:q} --compressor {params.compressor:q}"
         " --encoder {params.encoder:q} --decoder {params.decoder:q} --tokenizer {params.tokenizer:q}"
-        " --passages {input.passages:q} --output {output.table:q} --record {output.record:q} &> {log:q}"
+        " --passages {input.passages:q} {params.own:q} --output {output.table:q} --record {output.record:q} &> {log:q}"
 
 
 rule cram:
@@ -36,8 +40,8 @@ rule cram:
     input:
         code=code_of("reconstruction", "cram"),
         decoder=lambda wildcards: lm_weights(wildcards.model),
-        tokenizer=rules.tokenizer.output.tokenizer,
-        passages=rules.passages.output.passages,
+        tokenizer=lambda wildcards: tokenizer_of(wildcards.model),
+        passages=lambda wildcards: passages_of(wildcards.model)[0],
     output:
         table=f"{RESULTS}/crammed/{{model}}.parquet",
         record=f"{RESULTS}/crammed/{{model}}.json",

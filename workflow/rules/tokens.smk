@@ -64,6 +64,55 @@ rule passages:
         " --tokenizer {params.tokenizer:q} --output {output.passages:q} --ladder-output {output.ladder:q} &> {log:q}"
 
 
+rule own_tokenizer:
+    """The tokenizer that comes with a loaded model, where the model is to read that."""
+    input:
+        code=code_of("tokens", "tokenizer"),
+    output:
+        tokenizer=f"{RESULTS}/tokens/own/{{model}}/tokenizer.json",
+        config=f"{RESULTS}/tokens/own/{{model}}/tokenizer_config.json",
+    log:
+        f"{RESULTS}/logs/tokens/own-tokenizer-{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tokens/own-tokenizer-{{model}}.jsonl"
+    wildcard_constraints:
+        model="|".join(PLAN.own) or "(?!)",
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.own_tokenizer, "model"),
+        folder=folder_of("tokenizer"),
+    shell:
+        "contextpress tokens tokenizer --spec {params.spec:q} --documents --output {params.folder:q} &> {log:q}"
+
+
+rule own_passages:
+    """The same passages in the tokens of a model that has its own tokenizer."""
+    input:
+        code=code_of("tokens", "retokenize"),
+        tokenizer=rules.own_tokenizer.output.tokenizer,
+        passages=rules.passages.output.passages,
+        ladder=rules.passages.output.ladder,
+    output:
+        passages=f"{RESULTS}/tokens/own/{{model}}/passages.parquet",
+        ladder=f"{RESULTS}/tokens/own/{{model}}/ladder.parquet",
+    log:
+        f"{RESULTS}/logs/tokens/own-passages-{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tokens/own-passages-{{model}}.jsonl"
+    wildcard_constraints:
+        model="|".join(PLAN.own) or "(?!)",
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.own_tokens, "model"),
+        tokenizer=folder_of("tokenizer"),
+    shell:
+        "contextpress tokens retokenize --spec {params.spec:q} --tokenizer {params.tokenizer:q}"
+        " --passages {input.passages:q} --ladder {input.ladder:q}"
+        " --output {output.passages:q} --ladder-output {output.ladder:q} &> {log:q}"
+
+
 rule mixture:
     """One of D1 .. D6, or random tokens: the rows that a model is pretrained on."""
     input:

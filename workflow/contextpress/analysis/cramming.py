@@ -25,6 +25,7 @@ from contextpress.analysis.panel import Array, Panel, build_panel
 from contextpress.analysis.ranked import rank_correlations, varying
 from contextpress.analysis.spec import CrammingAnalysis
 from contextpress.analysis.swap import decoder_swap
+from contextpress.entropy.passages import NATS_PER_BIT
 from contextpress.runtime.errors import UserError
 
 CRAMMED = "crammed"  # the read-out of crammed memory
@@ -50,7 +51,8 @@ def side_by_side(observations: pd.DataFrame, crammed: pd.DataFrame, spec: Crammi
     """Observations of the crammed passages, of all compressors with a frozen decoder and of crammed memory.
 
     Added columns: ``vectors``, and of both kinds of memory ``tokens_exact``, ``tokens_correct``, ``nats_held`` (of a
-    compressor over the whole passage) and ``nats_per_vector``.
+    compressor over the whole passage) and ``nats_per_vector``. Tokens are the study's; what a decoder was crammed with
+    in tokens of its own is scaled by how many each passage has.
 
     Args:
         observations: table with the schema OBSERVATIONS.
@@ -73,15 +75,22 @@ def side_by_side(observations: pd.DataFrame, crammed: pd.DataFrame, spec: Crammi
     bound = bound.assign(
         readout=CRAMMED, ratio=bound["tokens"] // bound["vectors"], decoder_training="frozen", memory_used=True
     )
+    scale = bound["tokens"] / decoder_tokens(bound)
+    bound = bound.assign(**{name: bound[name] * scale for name in ("tokens_exact", "tokens_correct")})
     trained = rows[rows["decoder_training"] == "frozen"]
     trained = trained.assign(
         vectors=trained["tokens"] // trained["ratio"],
         tokens_exact=trained["prefix_match"] * trained["tokens"],
         tokens_correct=trained["accuracy"] * trained["tokens"],
-        nats_held=(trained["decoder_nll"] - trained["nll"]) * trained["tokens"],
+        nats_held=(trained["decoder_nll"] - trained["nll"]) * decoder_tokens(trained),
     )
     both = pd.concat([bound[trained.columns], trained], ignore_index=True)
     return both.assign(nats_per_vector=both["nats_held"] / both["vectors"])
+
+
+def decoder_tokens(rows: pd.DataFrame) -> pd.Series:
+    """How many tokens the decoder has of each passage: its nats in all, which its bits per byte tell, over its mean."""
+    return (rows["decoder_bits_per_byte"] * NATS_PER_BIT * rows["bytes"] / rows["decoder_nll"]).round()
 
 
 def bucket_table(rows: pd.DataFrame, spec: CrammingAnalysis) -> pd.DataFrame:

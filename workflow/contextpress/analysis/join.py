@@ -46,7 +46,8 @@ def join(
     sample = text.index[sampled(text.reset_index())]
     free = _by_passage(pd.concat([read_table(path, MODEL_FREE) for path in model_free]), "model-free entropies")
     scores_of = _scores(scores)
-    gap_table = pd.concat([read_table(path, GAP) for path in gaps]).drop_duplicates(["encoder", "decoder", "seed"])
+    gap_table = pd.concat([read_table(path, GAP, GAP.names) for path in gaps])
+    gap_table = gap_table.drop_duplicates(["encoder", "decoder", "seed"])
     names = ["design", "kl_encoder_decoder", "kl_decoder_encoder", "entropy_difference"]
     by_pair = {
         (row["encoder"], row["decoder"], row["seed"]): {f"gap_{name}": row[name] for name in names}

@@ -28,7 +28,7 @@ OBSERVATIONS = pa.schema(
         pa.field("gap_design", pa.float64()),
         pa.field("gap_kl_encoder_decoder", pa.float64()),
         pa.field("gap_kl_decoder_encoder", pa.float64()),
-        required("gap_entropy_difference", pa.float64()),
+        pa.field("gap_entropy_difference", pa.float64()),
         required("tokens", pa.int32()),
         required("bytes", pa.int32()),
         pa.field("entropy_rate", pa.float64()),  # nats per token, closed form; empty for natural text

@@ -24,9 +24,10 @@ from contextpress.analysis.spec import (
 )
 from contextpress.analysis.specification import specification as specification_table
 from contextpress.analysis.verdicts import assess, findings
+from contextpress.entropy.scores import GAP
 from contextpress.reconstruction.table import CRAMMED
 from contextpress.runtime.files import write_json, write_text
-from contextpress.runtime.tables import read_table, write_table, writing
+from contextpress.runtime.tables import complete, read_table, write_table, writing
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,10 @@ def observations(
         reconstructions=reconstructions,
     )
     count = 0
-    with writing(observations, OBSERVATIONS) as write:
+    column = "entropy_difference"
+    known = all(read_table(path, GAP, [column])[column].notna().all() for path in gaps)
+    schema = complete(OBSERVATIONS, f"gap_{column}") if known else OBSERVATIONS
+    with writing(observations, schema) as write:
         for part in parts:
             write(part)
             count += len(part)

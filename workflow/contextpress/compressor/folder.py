@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -20,23 +22,46 @@ from contextpress.tokens.tokenizer import TOKENIZER, load_tokenizer, restate_id
 
 # What a compressor is trained on top of, and the file of each that it is recognised by.
 PARTS = {"encoder": MODEL_WEIGHTS, "decoder": MODEL_WEIGHTS, "tokenizer": TOKENIZER}
+# And where a model has its own: folders of these are handed on as ``own``, by role.
+OWN = {"encoder_tokenizer": TOKENIZER, "decoder_tokenizer": TOKENIZER}
+NONE: Mapping[str, Path] = MappingProxyType({})
 
 
-def build(spec: CompressorSpec, encoder: Path, decoder: Path, tokenizer: Path, device: torch.device) -> Compressor:
+def own_tokenizers(encoder: Path | None, decoder: Path | None) -> dict[str, Path]:
+    """The folders that are given, by role."""
+    return {role: folder for role, folder in zip(OWN, (encoder, decoder), strict=True) if folder}
+
+
+def build(
+    spec: CompressorSpec,
+    encoder: Path,
+    decoder: Path,
+    tokenizer: Path,
+    device: torch.device,
+    own: Mapping[str, Path] = NONE,
+) -> Compressor:
     """A compressor of two pretrained models, its new parts untrained."""
-    words = load_tokenizer(tokenizer)
+    reads, writes = (load_tokenizer(own.get(role, tokenizer)) for role in OWN)
     return Compressor(
         load_model(encoder, device),
         load_model(decoder, device),
         spec.architecture,
         spec.window,
-        words.bos_token_id,
-        restate_id(words),
+        writes.bos_token_id,
+        restate_id(writes),
+        reads.bos_token_id,
+        spec.encoder_window,
     ).to(device)
 
 
 def save_compressor(
-    compressor: Compressor, spec: CompressorSpec, encoder: Path, decoder: Path, tokenizer: Path, folder: Path
+    compressor: Compressor,
+    spec: CompressorSpec,
+    encoder: Path,
+    decoder: Path,
+    tokenizer: Path,
+    folder: Path,
+    own: Mapping[str, Path] = NONE,
 ) -> None:
     """Save the weights that were trained; where the parts lie that the rest comes from, and their hashes."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,27 +69,41 @@ def save_compressor(
         save_file(_trained(compressor), draft)
         seals.seal(draft)
     parts = {}
-    for role, part in (("encoder", encoder), ("decoder", decoder), ("tokenizer", tokenizer)):
-        file = part / PARTS[role]
+    for role, part in {"encoder": encoder, "decoder": decoder, "tokenizer": tokenizer, **own}.items():
+        file = part / (PARTS | OWN)[role]
         parts[role] = Part(file=Path(os.path.relpath(file, folder)).as_posix(), sha256=sha256(file))
     write_json(folder / DESCRIPTION, Description(spec=spec, **parts).model_dump(mode="json"))
 
 
-def load_compressor(folder: Path, encoder: Path, decoder: Path, tokenizer: Path, device: torch.device) -> Compressor:
+def load_compressor(
+    folder: Path,
+    encoder: Path,
+    decoder: Path,
+    tokenizer: Path,
+    device: torch.device,
+    own: Mapping[str, Path] = NONE,
+) -> Compressor:
     """Put a trained compressor back on top of the very parts it was trained on, in evaluation mode.
 
     Raises:
         UserError: if one of them is another or is not there, a file is damaged, or the weights do not fit.
     """
     described = describe(folder)
-    parts = {role: path / PARTS[role] for role, path in zip(PARTS, (encoder, decoder, tokenizer), strict=True)}
+    folders = {"encoder": encoder, "decoder": decoder, "tokenizer": tokenizer, **own}
+    parts = {role: path / (PARTS | OWN)[role] for role, path in folders.items()}
+    lacking = [role for role in OWN if getattr(described, role) is not None and role not in own]
+    if lacking:
+        raise UserError(
+            f"compressor {folder}: one of its models has a tokenizer of its own, and no {lacking[0]} is given"
+        )
     for role, file in parts.items():
         if not file.is_file():
             raise UserError(f"compressor {folder}: its {role} is not at {file.parent} (no file {file.name})")
-    compressor = build(described.spec, encoder, decoder, tokenizer, device)
+    compressor = build(described.spec, encoder, decoder, tokenizer, device, own)
     # Only now: of a damaged part the loading tells more.
     for role, file in parts.items():
-        if sha256(file) != getattr(described, role).sha256:
+        recorded = getattr(described, role)
+        if recorded is None or sha256(file) != recorded.sha256:
             raise UserError(f"compressor {folder} was trained on another {role} than {file.parent}: the files differ")
     with reading(folder / WEIGHTS, "safetensors"):
         seals.check(folder / WEIGHTS)

@@ -12,7 +12,7 @@ from contextpress.compressor import reading
 from contextpress.compressor.connectors import CONNECTORS, Connector
 from contextpress.compressor.key_values import KeyValueConnector, KeyValueInputs, recorded
 from contextpress.compressor.readouts import READOUTS
-from contextpress.compressor.spec import Architecture
+from contextpress.compressor.spec import Architecture, per_vector
 from contextpress.compressor.train_modes import set_training
 
 
@@ -27,6 +27,9 @@ class Compressor(nn.Module):
     kv_prefix keys and values of its layers. Rows of the decoder's input are then wider than its embeddings.
 
     The embedding of <restate> is trained; for a decoder without that token it starts as that of <bos>.
+
+    An encoder with a tokenizer of its own reads other tokens, in other numbers, and is pressed into as many vectors;
+    see tokens/own.py.
     """
 
     def __init__(
@@ -37,8 +40,13 @@ class Compressor(nn.Module):
         window: int,
         bos: int,
         restate: int | None,
+        encoder_bos: int | None = None,
+        encoder_window: int | None = None,
     ) -> None:
         """Take two pretrained models; new parts draw from torch's global generator.
+
+        ``bos`` and ``restate`` are of the tokenizer that the decoder writes; ``encoder_bos`` and ``encoder_window`` of
+        the encoder's, if that is another one.
 
         Raises:
             ValueError: if the ratio does not divide the window.
@@ -48,6 +56,8 @@ class Compressor(nn.Module):
             raise ValueError(f"ratio {architecture.ratio} does not divide the window of {window} tokens")
         self.window, self.ratio, self.bos = window, architecture.ratio, bos
         self.slots = window // self.ratio
+        self.encoder_bos = bos if encoder_bos is None else encoder_bos
+        self.encoder_window = encoder_window or window
         source, target = (model.get_input_embeddings().weight.detach() for model in (encoder, decoder))
         self.readout = READOUTS[architecture.readout](self.slots, source)
         self.connector: nn.Module
@@ -66,10 +76,11 @@ class Compressor(nn.Module):
         """Memory of passages: token ids [batch, n] -> [batch, n / group, features], float32.
 
         ``n`` is the window, or in training a shorter multiple of ``group``: of the tokens that a vector is for, by
-        default the ratio, in training also fewer.
+        default the ratio, in training also fewer. Where the encoder has a tokenizer of its own, ``n`` is a multiple of
+        ``read_per_vector(group)``.
         """
-        group = group or self.ratio
-        marked = torch.cat([ids.new_full((len(ids), 1), self.bos), ids], dim=1)
+        group = self.read_per_vector(group)
+        marked = torch.cat([ids.new_full((len(ids), 1), self.encoder_bos), ids], dim=1)
         embedded, positions = self.readout.inputs(self.encoder.get_input_embeddings()(marked), group)
         # Without a mask, transformers takes a position that does not rise by one for the start of another text.
         everything = ids.new_ones(embedded.shape[:2])
@@ -83,6 +94,10 @@ class Compressor(nn.Module):
         memory: Tensor = self.connector(states).to(self.restate.dtype)
         assert memory.shape[1] * group == ids.shape[1]
         return memory
+
+    def read_per_vector(self, group: int | None = None) -> int:
+        """Tokens that the encoder reads for each vector, where that is ``group`` tokens of the study (the ratio)."""
+        return per_vector(group or self.ratio, self.window, self.encoder_window)
 
     def prefix(self, memory: Tensor, mark: Tensor | None = None) -> Tensor:
         """What the decoder reads before the text: memory [batch, S, features] -> [batch, S + 2, width or wider].

@@ -9,6 +9,8 @@ from torch.nn.functional import cross_entropy
 from contextpress.compressor.model import Compressor
 from contextpress.runtime.objective import Objective
 
+NOTHING = -1  # in the place of a token that is not there
+
 
 class Autoencoding(Objective):
     """Restate the passage from its memory (ICAE, arXiv 2307.06945, eq. 2).
@@ -64,6 +66,28 @@ class AutoencodingContinuation(Autoencoding):
         restated = self.nll(self.compressor.prefix(memory), passage)
         continued = self.nll(self.compressor.prefix(memory, self.mark), following)
         return (1 - self.weight) * restated + self.weight * continued
+
+
+class RestatingOtherTokens(Autoencoding):
+    """Restate the passage where encoder and decoder, or one of them and the study, have different tokens of it."""
+
+    def forward(self, read: Tensor, written: Tensor, group: int | None = None) -> Tensor:  # type: ignore[override]
+        """Mean nll of passages, nats per token of the decoder.
+
+        Args:
+            read: what the encoder reads of each passage, [batch, n].
+            written: what the decoder is to write, [batch, m]; a row that is shorter ends in ``NOTHING``.
+            group: see ``compress``.
+        """
+        prefix = self.compressor.prefix(self.compressor.compress(read, group))
+        logits = self.compressor.logits(prefix, written.clamp(min=0))
+        return cross_entropy(logits.flatten(0, 1).float(), written.flatten(), ignore_index=NOTHING)
+
+    def labelled(self, *inputs: Tensor | int) -> int:
+        """The tokens that are to be written."""
+        written = inputs[1]
+        assert isinstance(written, Tensor)
+        return int((written != NOTHING).sum())
 
 
 OBJECTIVES = {"autoencoding": Autoencoding, "autoencoding_continuation": AutoencodingContinuation}

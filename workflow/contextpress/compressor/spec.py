@@ -16,6 +16,11 @@ DecoderTraining = Literal["frozen", "lora", "full"]
 ObjectiveName = Literal["autoencoding", "autoencoding_continuation"]
 
 
+def is_none(value: object) -> bool:
+    """When to leave a key out: so the specs of studies with one tokenizer are what they were before others came."""
+    return value is None
+
+
 class LowRank(Spec):
     """LoRA (Hu et al., arXiv 2106.09685), used where a training is set to lora."""
 
@@ -72,8 +77,22 @@ class Curriculum(Spec):
         return min(n for n in sizes if n >= wanted and length // n <= window // ratio)
 
 
+def per_vector(group: int, window: int, own: int) -> int:
+    """Tokens per vector of an encoder with a tokenizer of its own, so that a passage has as many vectors as in others.
+
+    Args:
+        group: tokens of the study per vector.
+        window: tokens of the study per passage.
+        own: most tokens of the encoder's own in a passage; up to a vector's worth more are filled in.
+    """
+    return -(-group * own // window)
+
+
 class CompressorSpec(Spec):
-    """One compressor: a pair of models, an architecture, and its training."""
+    """One compressor: a pair of models, an architecture, and its training.
+
+    Where a model has a tokenizer of its own, the spec holds its window, the most of its tokens in a passage.
+    """
 
     name: str
     encoder: str
@@ -86,3 +105,5 @@ class CompressorSpec(Spec):
     window: Whole
     domains: dict[str, float]
     seed: Whole
+    encoder_window: Whole | None = Field(None, exclude_if=is_none)
+    decoder_window: Whole | None = Field(None, exclude_if=is_none)

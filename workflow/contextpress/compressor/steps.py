@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from contextpress.compressor.folder import build, save_compressor
-from contextpress.compressor.objectives import OBJECTIVES
+from contextpress.compressor.folder import build, own_tokenizers, save_compressor
+from contextpress.compressor.objectives import OBJECTIVES, Autoencoding, RestatingOtherTokens
+from contextpress.compressor.other_tokens import OtherTokens
 from contextpress.compressor.spec import CompressorSpec
 from contextpress.compressor.training import train as train_compressor
 from contextpress.lm.folder import CONFIG, WEIGHTS
 from contextpress.runtime.checkpoint import fingerprint, work_in
 from contextpress.runtime.device import device_name, prepare
 from contextpress.tokens.arrays import load_arrays, windows
-from contextpress.tokens.tokenizer import TOKENIZER
+from contextpress.tokens.tokenizer import TOKENIZER, load_tokenizer
 
 
 def train(
@@ -25,20 +26,37 @@ def train(
     checkpoints: Path,
     output: Path,
     record: Path,
+    encoder_tokenizer: Path | None = None,
+    decoder_tokenizer: Path | None = None,
 ) -> None:
     """Train one compressor on the training text of all domains."""
     device = prepare(spec.seed, spec.schedule.processes)
-    compressor = build(spec, encoder, decoder, tokenizer, device)
-    objective = OBJECTIVES[spec.objective](compressor, spec.continuation_weight)
+    own = own_tokenizers(encoder_tokenizer, decoder_tokenizer)
+    compressor = build(spec, encoder, decoder, tokenizer, device, own)
+    objective: Autoencoding = OBJECTIVES[spec.objective](compressor, spec.continuation_weight)
+    retokenized = None
+    if own:
+        objective = RestatingOtherTokens(compressor, spec.continuation_weight)
+        words = (load_tokenizer(folder or tokenizer) for folder in (None, encoder_tokenizer, decoder_tokenizer))
+        retokenized = OtherTokens(spec, *words)
     passages = {}
     for domain, path in zip(spec.domains, arrays, strict=True):
         loaded = load_arrays(path)
         passages[domain] = windows(loaded["ids"], loaded["offsets"], spec.window * objective.spans)
     read = [encoder / WEIGHTS, encoder / CONFIG, decoder / WEIGHTS, decoder / CONFIG, tokenizer / TOKENIZER, *arrays]
+    read += [folder / TOKENIZER for folder in own.values()]
     with work_in(checkpoints, fingerprint(spec, __name__, read)) as checkpoint:
         done = train_compressor(
-            objective, passages, spec.domains, spec.schedule, spec.curriculum, spec.seed, spec.name, checkpoint
+            objective,
+            passages,
+            spec.domains,
+            spec.schedule,
+            spec.curriculum,
+            spec.seed,
+            spec.name,
+            checkpoint,
+            retokenized,
         )
         if checkpoint.main:
-            save_compressor(compressor, spec, encoder, decoder, tokenizer, output)
+            save_compressor(compressor, spec, encoder, decoder, tokenizer, output, own)
             done.keep(spec, device_name(device), output / "history.parquet", record)

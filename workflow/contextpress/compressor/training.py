@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
+from torch import Tensor
 
 from contextpress.compressor.objectives import Autoencoding
 from contextpress.compressor.spec import Curriculum
@@ -25,6 +28,7 @@ def train(
     seed: int,
     name: str,
     checkpoint: Checkpoint | None = None,
+    retokenized: Callable[[Tensor, int], tuple[Tensor, Tensor]] | None = None,
 ) -> History:
     """Train on passages of every domain, each step holding the same share of each.
 
@@ -37,6 +41,8 @@ def train(
         seed: of the order of the passages.
         name: shown with the progress.
         checkpoint: to go on from, and to write.
+        retokenized: what encoder and decoder have of rows [batch, n] of the study's tokens, with so many of them per
+            vector, where these are not the rows themselves.
 
     Raises:
         UserError: if a domain has no passage.
@@ -62,7 +68,8 @@ def train(
         rows = torch.cat([part(step) for part in parts]).long()
         length = lengths[step]
         start = int(torch.randint(rows.shape[1] - spans * length + 1, (1,), generator=generator_at(seed, step)))
-        return rows[:, start : start + spans * length], groups[step]
+        cut = rows[:, start : start + spans * length]
+        return (cut, groups[step]) if retokenized is None else (*retokenized(cut, groups[step]), groups[step])
 
     # Through the encoder go <bos>, passage and memory; through the decoder <bos>, memory, the mark and a text.
     sizes = zip(lengths, groups, strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -63,11 +65,34 @@ def _score(model: PreTrainedModel, ids: Tensor, bos: int) -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def divergence(p_model: PreTrainedModel, q_model: PreTrainedModel, ids: Tensor, bos: int) -> tuple[float, float]:
-    """Mean token KL(p || q) and KL(q || p) in nats on the passages ``ids`` [rows, length]."""
+def divergence(
+    p_model: PreTrainedModel, q_model: PreTrainedModel, ids: Tensor, bos: int, lengths: Tensor | None = None
+) -> tuple[float, float]:
+    """Mean token KL(p || q) and KL(q || p) in nats on the passages ``ids`` [rows, length].
+
+    Of models of one family the larger may have more places for words than their tokenizer has words. What both have
+    is compared, each taken to add up to 1.
+
+    Args:
+        p_model: causal language model.
+        q_model: another one with the same tokenizer.
+        ids: token ids, [rows, length].
+        bos: id of the beginning-of-sequence token.
+        lengths: tokens of each row that count, from the first on, [rows]; by default all.
+    """
     forward, backward = 0.0, 0.0
-    for chunk in ids.split(64):
-        p, q = (log_probabilities(model, chunk.to(model.device), bos) for model in (p_model, q_model))
+    lengths = torch.full((len(ids),), ids.shape[1]) if lengths is None else lengths
+    for chunk, counted in zip(ids.split(64), lengths.split(64), strict=True):
+        p, q = _comparable(*(log_probabilities(model, chunk.to(model.device), bos) for model in (p_model, q_model)))
+        ends = torch.arange(ids.shape[1]) >= counted[:, None]
+        for log_p in (p, q):
+            log_p[ends.to(log_p.device)] = -math.log(log_p.shape[-1])  # the same in both: nothing is added
         forward += float((p.exp() * (p - q)).sum(dtype=torch.float64))
         backward += float((q.exp() * (q - p)).sum(dtype=torch.float64))
-    return forward / ids.numel(), backward / ids.numel()
+    return forward / int(lengths.sum()), backward / int(lengths.sum())
+
+
+def _comparable(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    words = min(p.shape[-1], q.shape[-1])
+    one, two = (x if x.shape[-1] == words else torch.log_softmax(x[..., :words], dim=-1) for x in (p, q))
+    return one, two

@@ -45,6 +45,8 @@ GAP = pa.schema(
         pa.field("design", pa.float64()),  # |replaced share of encoder's data - of decoder's|, 0 to 1
         pa.field("kl_encoder_decoder", pa.float64()),  # mean token KL(p_E || p_D), nats; empty: other tokenizer
         pa.field("kl_decoder_encoder", pa.float64()),
-        required("entropy_difference", pa.float64()),  # mean H_D - H_E on the probe set, nats per token
+        pa.field("entropy_difference", pa.float64()),  # mean H_D - H_E on the probe set, nats per token; empty likewise
     ]
 )
+# Of a study whose models have several tokenizers: beside them why a measure is empty.
+GAP_OF_SEVERAL = GAP.append(pa.field("not_available", pa.string()))

@@ -9,13 +9,16 @@ import pandas as pd
 import pyarrow as pa
 
 from contextpress.entropy.passages import NATS_PER_BIT, bucket_edges, buckets, unigram_entropy, zlib_bits_per_byte
-from contextpress.entropy.scores import GAP, MODEL_FREE, PASSAGE_SCORES, TOKEN_SCORES
+from contextpress.entropy.scores import GAP, GAP_OF_SEVERAL, MODEL_FREE, PASSAGE_SCORES, TOKEN_SCORES
 from contextpress.entropy.spec import GapSpec, ScoreSpec
 from contextpress.runtime.files import write_text
-from contextpress.runtime.tables import ROWS, batches, read_table, write_table, writing
+from contextpress.runtime.tables import ROWS, batches, complete, read_table, write_table, writing
 from contextpress.tokens.arrays import counts, load_arrays
+from contextpress.tokens.own import padded
 from contextpress.tokens.passages import PASSAGES
 from contextpress.tokens.tokenizer import load_tokenizer
+
+OTHER_TOKENS = "encoder and decoder have different tokenizers: no token is common to both"
 
 
 def score(
@@ -36,32 +39,36 @@ def score(
     columns = ["passage_id", "split", "variant", "token_ids", "bytes"]
     with writing(tokens_output, TOKEN_SCORES) as write:
         for frame in batches(passages, PASSAGES, columns):
-            ids = torch.from_numpy(np.stack(frame["token_ids"].tolist())).long()
+            ids, lengths = (torch.from_numpy(array) for array in padded(frame["token_ids"].tolist(), bos))
             scores = score_tokens(loaded, ids, bos)
             length = ids.shape[1]
+            there = torch.arange(length) < lengths[:, None]
             for start in range(0, len(frame), rows := max(1, ROWS // length)):
                 part = slice(start, start + rows)
-                names = frame["passage_id"].iloc[part]
+                own, counts_of = there[part], lengths[part].tolist()
                 write(
                     pd.DataFrame(
                         {
-                            "passage_id": names.repeat(length),
-                            "position": np.tile(np.arange(length, dtype=np.int32), len(names)),
-                            "token_id": ids[part].flatten().int(),
-                            "nll": scores["nll"][part].flatten(),
-                            "predictive_entropy": scores["predictive_entropy"][part].flatten(),
-                            "rank": scores["rank"][part].flatten().int(),
+                            "passage_id": frame["passage_id"].iloc[part].repeat(counts_of),
+                            "position": np.concatenate([np.arange(count, dtype=np.int32) for count in counts_of]),
+                            "token_id": ids[part][own].int(),
+                            "nll": scores["nll"][part][own],
+                            "predictive_entropy": scores["predictive_entropy"][part][own],
+                            "rank": scores["rank"][part][own].int(),
                         }
                     )
                 )
-            nll = scores["nll"].double()
+            totals = {
+                name: torch.where(there, each, 0).double().sum(1)
+                for name, each in (scores | {"top1": scores["rank"] == 1}).items()
+            }
             table = pd.DataFrame(
                 {
                     "passage_id": frame["passage_id"],
-                    "nll": nll.mean(1),
-                    "bits_per_byte": nll.sum(1).numpy() / NATS_PER_BIT / frame["bytes"],
-                    "predictive_entropy": scores["predictive_entropy"].double().mean(1),
-                    "top1": (scores["rank"] == 1).double().mean(1),
+                    "nll": totals["nll"] / lengths,
+                    "bits_per_byte": totals["nll"].numpy() / NATS_PER_BIT / frame["bytes"],
+                    "predictive_entropy": totals["predictive_entropy"] / lengths,
+                    "top1": totals["top1"] / lengths,
                     "analysed": (frame["split"] == "test") & (frame["variant"] == "normal"),
                 }
             )
@@ -110,8 +117,12 @@ def model_free(*, passages: list[Path], arrays: list[Path], tokenizer: Path, out
             )
 
 
-def gap(*, spec: GapSpec, models: list[Path], tokenizer: Path, passages: Path, output: Path) -> None:
-    """Measure how far apart the two models of every pair are, on the probe set (the validation passages)."""
+def gap(*, spec: GapSpec, models: list[Path], tokenizers: list[Path], passages: list[Path], output: Path) -> None:
+    """Measure how far apart the two models of every pair are, on the probe set (the validation passages).
+
+    ``tokenizers`` and ``passages`` are, model by model, what it reads. What needs one set of tokens is left empty for a
+    pair that has two.
+    """
     import torch
 
     from contextpress.entropy.score import divergence, score_tokens
@@ -119,27 +130,46 @@ def gap(*, spec: GapSpec, models: list[Path], tokenizer: Path, passages: Path, o
     from contextpress.runtime.device import prepare
 
     device = prepare(0)
-    probe = [
-        row
-        for frame in batches([passages], PASSAGES, ["split", "token_ids"])
-        for row in frame.loc[frame["split"] == "validation", "token_ids"]
-    ]
-    ids = torch.from_numpy(np.stack(probe)).long()
-    bos = load_tokenizer(tokenizer).bos_token_id
     loaded = {path.name: load_model(path, device) for path in models}
-    entropy = {name: float(score_tokens(model, ids, bos)["nll"].double().mean()) for name, model in loaded.items()}
+    words = {path.name: load_tokenizer(folder) for path, folder in zip(models, tokenizers, strict=True)}
+    probes, entropy = {}, {}
+    for path, source in zip(models, passages, strict=True):
+        bos = words[path.name].bos_token_id
+        probe = [
+            row
+            for frame in batches([source], PASSAGES, ["split", "token_ids"])
+            for row in frame.loc[frame["split"] == "validation", "token_ids"]
+        ]
+        ids, lengths = (torch.from_numpy(array) for array in padded(probe, bos))
+        nll = score_tokens(loaded[path.name], ids, bos)["nll"][torch.arange(ids.shape[1]) < lengths[:, None]]
+        probes[path.name], entropy[path.name] = (ids, lengths), float(nll.double().mean())
     rows = []
     for pair in spec.pairs:
-        forward, backward = divergence(loaded[pair.encoder_model], loaded[pair.decoder_model], ids, bos)
-        rows.append(
-            {
-                "encoder": pair.encoder,
-                "decoder": pair.decoder,
-                "seed": pair.seed,
-                "design": pair.design_gap,
+        encoder, decoder = pair.encoder_model, pair.decoder_model
+        row: dict[str, object] = {
+            "encoder": pair.encoder,
+            "decoder": pair.decoder,
+            "seed": pair.seed,
+            "design": pair.design_gap,
+            "kl_encoder_decoder": None,
+            "kl_decoder_encoder": None,
+            "entropy_difference": None,
+            "not_available": OTHER_TOKENS,
+        }
+        if words[encoder].get_vocab() == words[decoder].get_vocab():
+            ids, lengths = probes[decoder]
+            bos = words[decoder].bos_token_id
+            forward, backward = divergence(loaded[encoder], loaded[decoder], ids, bos, lengths)
+            row |= {
                 "kl_encoder_decoder": forward,
                 "kl_decoder_encoder": backward,
-                "entropy_difference": entropy[pair.decoder_model] - entropy[pair.encoder_model],
+                "entropy_difference": entropy[decoder] - entropy[encoder],
+                "not_available": None,
             }
-        )
-    write_table(output, pd.DataFrame(rows), GAP)
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    if len(set(tokenizers)) == 1:
+        write_table(output, table.drop(columns="not_available"), complete(GAP, "entropy_difference"))
+    else:
+        numbers = dict.fromkeys(["kl_encoder_decoder", "kl_decoder_encoder", "entropy_difference"], "float64")
+        write_table(output, table.astype(numbers), GAP_OF_SEVERAL)

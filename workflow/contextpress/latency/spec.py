@@ -8,6 +8,11 @@ from contextpress.compressor.spec import ConnectorName, ReadOutName
 from contextpress.runtime.spec import Spec, Whole
 
 
+def is_empty(value: object) -> bool:
+    """When to leave the key out: in studies with one tokenizer."""
+    return not value
+
+
 class LatencySpec(Spec):
     """What is timed."""
 
@@ -16,3 +21,6 @@ class LatencySpec(Spec):
     connector: ConnectorName
     ratios: tuple[Whole, ...] = Field(min_length=1, description="tokens of a passage per memory vector")
     window: Whole = Field(gt=0, description="tokens per passage")
+    windows: dict[str, Whole] = Field(
+        {}, exclude_if=is_empty, description="own tokens per passage, of the sizes with a tokenizer of their own"
+    )

@@ -24,7 +24,7 @@ BATCHES = (1, 32)  # passages at a time: one who waits, and many
 REPEATS = 7
 
 
-def measure(*, spec: LatencySpec, models: list[Path], tokenizer: Path, output: Path, record: Path) -> None:
+def measure(*, spec: LatencySpec, models: list[Path], tokenizers: list[Path], output: Path, record: Path) -> None:
     """Time encoding to memory and plain greedy reconstruction, by size of model; no two runs give the same numbers.
 
     Encoder and decoder are of one size, new parts untrained: time does not depend on what weights say. Reconstruction
@@ -32,18 +32,20 @@ def measure(*, spec: LatencySpec, models: list[Path], tokenizer: Path, output: P
     """
     device = prepare(0)
     started = time.perf_counter()
-    words = load_tokenizer(tokenizer)
     rows = []
-    for size, folder in zip(spec.sizes, models, strict=True):
+    for size, folder, tokenizer in zip(spec.sizes, models, tokenizers, strict=True):
+        words, own = load_tokenizer(tokenizer), spec.windows.get(size)
         for ratio in spec.ratios:
             encoder, decoder = load_model(folder, device), load_model(folder, device)
             parameters = sum(weights.numel() for weights in decoder.parameters())
             architecture = Architecture(readout=spec.readout, ratio=ratio, connector=spec.connector)
             compressor = Compressor(
-                encoder, decoder, architecture, spec.window, words.bos_token_id, restate_id(words)
+                *(encoder, decoder, architecture, spec.window, words.bos_token_id, restate_id(words)),
+                encoder_window=own,
             ).eval()
             for batch in BATCHES:
-                ids = torch.randint(len(words), (batch, spec.window), device=device)
+                length = compressor.slots * compressor.read_per_vector()
+                ids = torch.randint(len(words), (batch, length), device=device)
                 for part, milliseconds in _parts(compressor.to(device), ids).items():
                     low, median, high = np.quantile(milliseconds, [0.25, 0.5, 0.75]) / batch
                     rows.append([size, parameters, part, ratio, batch, median, low, high, REPEATS])

@@ -13,6 +13,7 @@ from contextpress.runtime.checkpoint import fingerprint, work_in
 from contextpress.runtime.device import device_name, prepare
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.history import History
+from contextpress.runtime.hub import commit_of
 from contextpress.tokens.arrays import load_arrays
 from contextpress.tokens.tokenizer import TOKENIZER, load_tokenizer, ordinary_ids, restate_id
 
@@ -52,13 +53,13 @@ def train(
 
 
 def load(*, spec: LoadSpec, tokenizer: Path, output: Path, record: Path) -> None:
-    """Load a model by path or hub id, check that it reads the study's tokens, and save it into the study."""
+    """Load a model by path or hub id, check that it reads these tokens, the study's or its own, and save it."""
     device = prepare(0)
     words, own = load_tokenizer(tokenizer), load_tokenizer(spec.path, spec.revision)
     if own.get_vocab() != words.get_vocab():
         raise UserError(
-            f"model {spec.name} ({spec.path}) has another tokenizer than the study; both models of a pair must read "
-            f"the same tokens: set tokens.tokenizer.load to {spec.path}"
+            f"model {spec.name} ({spec.path}) has another tokenizer than the study: set its tokenizer to own, or "
+            f"tokens.tokenizer.load to {spec.path}"
         )
     model = load_model(spec.path, device, spec.revision)
     if model.get_input_embeddings().num_embeddings < len(words):
@@ -75,10 +76,11 @@ def load(*, spec: LoadSpec, tokenizer: Path, output: Path, record: Path) -> None
     if longest is not None and longest < spec.positions:
         raise UserError(
             f"model {spec.name} ({spec.path}) reads at most {longest} positions; config key tokens.passages.window, "
-            f"with memory and marks, needs {spec.positions}"
+            f"or the model's own window, with memory and marks, needs {spec.positions}"
         )
     save_model(model, output)
-    History().keep(spec, device_name(device), output / "history.parquet", record)
+    commit = commit_of(spec.path, spec.revision, CONFIG)
+    History().keep(spec, device_name(device), output / "history.parquet", record, commit=commit)
 
 
 def _marks(bos: int, restate: int | None) -> tuple[int, int]:

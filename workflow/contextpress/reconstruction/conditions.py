@@ -57,35 +57,62 @@ def readings(compressor: Compressor, memory: Tensor, ids: Tensor, others: Tensor
 
 
 def reconstruct(
-    compressor: Compressor, ids: Tensor, others: Tensor, sample: Tensor, batch: int
+    compressor: Compressor,
+    ids: Tensor,
+    others: Tensor,
+    sample: Tensor,
+    batch: int,
+    read: Tensor | None = None,
+    lengths: Tensor | None = None,
 ) -> Iterator[tuple[str, Tensor, Reconstruction]]:
     """What the decoder writes and predicts under each condition, each distinct prefix decoded once.
 
     Args:
         compressor: in eval mode.
-        ids: of each passage, [passages, window].
+        ids: of each passage, [passages, window]; what the decoder is to write.
         others: for each passage the place of another one, [passages].
         sample: places of the passages that zeroed and truncated are read for; both are left out if there are none.
         batch: passages decoded side by side.
+        read: what the encoder reads of each passage, where its tokens are others, [passages, n].
+        lengths: how many of a passage's ``ids`` are its own, from the first on, [passages]; by default all. As many of
+            what is written count; nll and accuracy are of those.
 
     Yields:
         a condition, the places of its passages, and their reconstruction; its cost is what it added to those before.
     """
-    rows = rows_at_once(ids.device, 1 + compressor.window + compressor.slots)
-    memory = torch.cat([compressor.compress(chunk) for chunk in ids.split(rows)])
+    read = ids if read is None else read
+    rows = rows_at_once(ids.device, 1 + read.shape[1] + compressor.slots)
+    memory = torch.cat([compressor.compress(chunk) for chunk in read.split(rows)])
     for reading in readings(compressor, memory, ids, others, sample):
         first, _ = next(iter(reading.readers.values()))
         reference = ids[first[: len(reading.prefixes)]]
         decoded = greedy.reconstruct(compressor.decoder, reading.prefixes, reference, batch=batch)
         cost = decoded.cost
         for condition, (places, which) in reading.readers.items():
-            if torch.equal(ids[places], reference) and torch.equal(which, torch.arange(len(which), device=ids.device)):
+            own = torch.equal(which, torch.arange(len(which), device=ids.device))
+            if lengths is None and own and torch.equal(ids[places], reference):
                 nll, accuracy = decoded.nll, decoded.accuracy
             else:
-                nll, accuracy, more = greedy.score(compressor.decoder, reading.prefixes, which, ids[places])
+                counted = None if lengths is None else lengths[places]
+                nll, accuracy, more = _scored(compressor, reading.prefixes, which, ids[places], counted)
                 cost = Cost(cost.passes + more.passes, cost.positions + more.positions)
             yield condition, places, Reconstruction(decoded.ids[which], nll, accuracy, cost)
             cost = Cost()
+
+
+def _scored(
+    compressor: Compressor, prefixes: Tensor, which: Tensor, ids: Tensor, lengths: Tensor | None
+) -> tuple[Tensor, Tensor, Cost]:
+    """``greedy.score``, of passages of one length at a time."""
+    if lengths is None:
+        return greedy.score(compressor.decoder, prefixes, which, ids)
+    nll, accuracy = (torch.empty(len(ids), device=ids.device) for _ in range(2))
+    cost = Cost()
+    for length in lengths.unique().tolist():
+        rows = torch.nonzero(lengths == length).squeeze(1)
+        nll[rows], accuracy[rows], more = greedy.score(compressor.decoder, prefixes, which[rows], ids[rows, :length])
+        cost = Cost(cost.passes + more.passes, cost.positions + more.positions)
+    return nll, accuracy, cost
 
 
 def blocks(groups: pd.Series) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from contextpress.compressor.folder import load_compressor
+from contextpress.compressor.folder import load_compressor, own_tokenizers
 from contextpress.lm.folder import load_model
 from contextpress.reconstruction.conditions import BLOCK, blocks, other_passages
 from contextpress.reconstruction.conditions import reconstruct as under_each_condition
@@ -22,6 +22,7 @@ from contextpress.reconstruction.table import CONDITIONS, CRAMMED, RECONSTRUCTIO
 from contextpress.runtime.device import device_name, prepare
 from contextpress.runtime.record import write_record
 from contextpress.runtime.tables import batches, write_table, writing
+from contextpress.tokens.own import encoded, filled, padded
 from contextpress.tokens.passages import PASSAGES, sampled
 from contextpress.tokens.tokenizer import load_tokenizer, restate_id
 
@@ -36,26 +37,46 @@ def reconstruct(
     passages: list[Path],
     output: Path,
     record: Path,
+    encoder_tokenizer: Path | None = None,
+    decoder_tokenizer: Path | None = None,
+    encoder_passages: list[Path] | None = None,
+    decoder_passages: list[Path] | None = None,
 ) -> None:
-    """Reconstruct the test passages and the ladder from memory and from controls; float32, exact greedy."""
+    """Reconstruct the test passages and the ladder from memory and from controls; float32, exact greedy.
+
+    Of a model with a tokenizer of its own, that is given, and the passages in its tokens.
+    """
     device = prepare(0)
     started = time.perf_counter()
-    words = load_tokenizer(tokenizer)
-    model = load_compressor(compressor, encoder, decoder, tokenizer, device)
+    own = own_tokenizers(encoder_tokenizer, decoder_tokenizer)
+    study, writes = load_tokenizer(tokenizer), load_tokenizer(decoder_tokenizer or tokenizer)
+    model = load_compressor(compressor, encoder, decoder, tokenizer, device, own)
     passes, positions = 0, 0
     with torch.inference_mode(), writing(output, RECONSTRUCTIONS) as write:
-        for frame in _blocks(passages):
-            ids = torch.from_numpy(np.stack(frame["token_ids"].tolist())).long().to(device)
+        # Block by block the same passages, in the tokens of the decoder and of the encoder.
+        sources = [decoder_passages or passages, encoder_passages or passages]
+        for frame, seen in zip(*map(_blocks, sources), strict=True):
+            ids, lengths = (torch.from_numpy(a).to(device) for a in padded(frame["token_ids"].tolist(), model.bos))
             others = other_passages(frame["domain"] + "/" + frame["variant"], frame["document_id"]).to(device)
             sample = torch.from_numpy(np.flatnonzero(frame["sampled"])).to(device)
+            other_tokens: dict[str, torch.Tensor] = {}
+            if own:
+                width = model.slots * model.read_per_vector()
+                read = filled(seen["token_ids"].tolist(), width, model.encoder_bos)
+                other_tokens = {"read": torch.from_numpy(read).to(device), "lengths": lengths}
             parts = {}
-            for condition, places, done in under_each_condition(model, ids, others, sample, spec.batch):
+            for condition, places, done in under_each_condition(model, ids, others, sample, spec.batch, **other_tokens):
                 passes, positions = passes + done.cost.passes, positions + done.cost.positions
-                read, made = frame.iloc[places.cpu().numpy()].reset_index(drop=True), done.ids.tolist()
-                texts = words.batch_decode(made, clean_up_tokenization_spaces=False)
-                part = measure_all(read["token_ids"].map(list).tolist(), made, read["text"].tolist(), texts)
+                wanted = frame.iloc[places.cpu().numpy()].reset_index(drop=True)
+                true = wanted["token_ids"].map(list).tolist()
+                made = [row[: len(ids)] for row, ids in zip(done.ids.tolist(), true, strict=True)]
+                texts = writes.batch_decode(made, clean_up_tokenization_spaces=False)
+                counted = (true, made)
+                if decoder_tokenizer:
+                    counted = (encoded(study, wanted["text"].tolist()), encoded(study, texts))
+                part = measure_all(*counted, wanted["text"].tolist(), texts)
                 parts[condition] = part.assign(
-                    passage_id=read["passage_id"],
+                    passage_id=wanted["passage_id"],
                     condition=condition,
                     nll=done.nll.double().cpu().numpy(),
                     accuracy=done.accuracy.double().cpu().numpy(),
@@ -93,23 +114,27 @@ def cram(*, spec: CrammingSpec, decoder: Path, tokenizer: Path, passages: Path, 
     frame = pd.concat(firsts).groupby("domain", sort=False).head(spec.passages)
     words = load_tokenizer(tokenizer)
     model = load_model(decoder, device).requires_grad_(requires_grad=False)
-    ids = torch.from_numpy(np.stack(frame["token_ids"].tolist())).long().to(device)
+    ids, lengths = (torch.from_numpy(a).to(device) for a in padded(frame["token_ids"].tolist(), words.bos_token_id))
     mark = restate_id(words)
     mark = words.bos_token_id if mark is None else mark  # where a compressor's own <restate> starts as well
     reader = Decoder(model, words.bos_token_id, model.get_input_embeddings().weight[mark].float())
     parts, positions = [], 0
+    names = frame["passage_id"].to_numpy()
+    # Passages of one length at a time, of which there are several only in a decoder's own tokens.
+    groups = [torch.nonzero(lengths == length).squeeze(1) for length in lengths.unique().tolist()]
     for vectors in spec.vectors:
-        done = cram_passages(reader, ids, vectors, spec)
-        columns = {
-            "tokens_aimed": done.aim,
-            "tokens_exact": done.exact,
-            "tokens_correct": done.correct,
-            "nats_held": done.nats.double(),
-            "steps": done.steps,
-        }
-        part = pd.DataFrame({name: column.cpu().numpy() for name, column in columns.items()})
-        parts.append(part.assign(passage_id=frame["passage_id"].to_numpy(), decoder=spec.decoder, vectors=vectors))
-        positions += done.positions
+        for rows in groups:
+            done = cram_passages(reader, ids[rows, : int(lengths[rows[0]])], vectors, spec)
+            columns = {
+                "tokens_aimed": done.aim,
+                "tokens_exact": done.exact,
+                "tokens_correct": done.correct,
+                "nats_held": done.nats.double(),
+                "steps": done.steps,
+            }
+            part = pd.DataFrame({name: column.cpu().numpy() for name, column in columns.items()})
+            parts.append(part.assign(passage_id=names[rows.cpu().numpy()], decoder=spec.decoder, vectors=vectors))
+            positions += done.positions
     write_table(output, pd.concat(parts, ignore_index=True), CRAMMED)
     seconds = round(time.perf_counter() - started, 1)
     write_record(record, spec, device=device_name(device), seconds=seconds, positions=positions)

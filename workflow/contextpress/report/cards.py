@@ -94,10 +94,10 @@ def _training(spec: CardsSpec, told: Description, folder: Path) -> str:
         f"{trained.seed}",
         *(
             f"{role}: {name}, {_origin(spec.models[name])}; {_size(folder / part.file)} parameters; "
-            f"training: {training}"
-            for role, name, part, training in (
-                ("encoder", trained.encoder, told.encoder, built.encoder_training),
-                ("decoder", trained.decoder, told.decoder, built.decoder_training),
+            f"training: {training}{'; tokens: of its own tokenizer' if own else ''}"
+            for role, name, part, training, own in (
+                ("encoder", trained.encoder, told.encoder, built.encoder_training, told.encoder_tokenizer),
+                ("decoder", trained.decoder, told.decoder, built.decoder_training, told.decoder_tokenizer),
             )
         ),
         f"read-out: {built.readout.replace('_', ' ')}; connector: {_connector(trained)}",

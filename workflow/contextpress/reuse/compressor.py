@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from contextpress.compressor.description import WEIGHTS, describe
-from contextpress.compressor.folder import load_compressor, save_compressor
+from contextpress.compressor.folder import OWN, load_compressor, save_compressor
 from contextpress.compressor.reading import joined
 from contextpress.lm.folder import CONFIG
 from contextpress.lm.folder import WEIGHTS as MODEL_WEIGHTS
@@ -22,6 +22,7 @@ from contextpress.reuse.pieces import Piece, pieces
 from contextpress.runtime.device import rows_at_once
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import filling, replacing, sha256
+from contextpress.tokens.own import encoded, filled
 from contextpress.tokens.tokenizer import load_tokenizer
 
 CARD = "README.md"
@@ -30,6 +31,7 @@ NEEDED = {
     "encoder": (MODEL_WEIGHTS, CONFIG, "generation_config.json"),
     "decoder": (MODEL_WEIGHTS, CONFIG, "generation_config.json"),
     "tokenizer": ("*.json",),
+    **dict.fromkeys(OWN, ("*.json",)),  # of those that have them
 }
 
 
@@ -39,7 +41,8 @@ class Compressor:
     A text longer than the window is pressed window by window, each by itself; see ``pieces``.
 
     Attributes:
-        tokenizer: of encoder and decoder.
+        tokenizer: the study's: of encoder and decoder, where they have no tokenizer of their own. It cuts texts into
+            windows, and counts.
         decoder: the language model that reads the memory.
         window: tokens that are pressed at once.
         ratio: tokens per memory vector.
@@ -48,11 +51,13 @@ class Compressor:
     def __init__(self, folder: Path, device: torch.device) -> None:
         """See ``from_pretrained``."""
         self._folder, self._described = folder, describe(folder)
-        self._parts = {role: (folder / getattr(self._described, role).file).parent for role in NEEDED}
-        self._model = load_compressor(folder, **self._parts, device=device)
+        told = {role: getattr(self._described, role) for role in NEEDED}
+        self._parts = {role: (folder / part.file).parent for role, part in told.items() if part}
+        self._model = load_compressor(folder, *self._three(self._parts), device, self._own(self._parts))
         self._device = device
         self._maker = Maker(folder=str(folder.resolve()), sha256=sha256(folder / WEIGHTS))
         self.tokenizer = load_tokenizer(self._parts["tokenizer"])
+        self._reads, self._writes = (load_tokenizer(self._parts[role]) if role in self._parts else None for role in OWN)
         self.decoder: PreTrainedModel = self._model.decoder
         self.window, self.ratio = self._model.window, self._model.ratio
 
@@ -72,12 +77,12 @@ class Compressor:
             UserError: see ``replacing``.
         """
         folder = Path(folder).expanduser()
-        for role, patterns in NEEDED.items():
+        for role, source in self._parts.items():
             with filling(folder / role) as drafts:
-                for path in sorted(path for pattern in patterns for path in self._parts[role].glob(pattern)):
+                for path in sorted(path for pattern in NEEDED[role] for path in source.glob(pattern)):
                     shutil.copyfile(path, drafts / path.name)
-        parts = {role: folder / role for role in NEEDED}
-        save_compressor(self._model, self._described.spec, **parts, folder=folder)
+        copied = {role: folder / role for role in self._parts}
+        save_compressor(self._model, self._described.spec, *self._three(copied), folder, self._own(copied))
         card = self._folder / CARD
         if card.is_file() and folder.resolve() != self._folder.resolve():
             with replacing(folder / CARD) as draft:
@@ -88,7 +93,8 @@ class Compressor:
         """Memory of texts, one vector for each ``ratio`` tokens.
 
         The last window of a text that is no whole number of windows overlaps the one before. A text shorter than a
-        window is filled up to a multiple of the ratio by its last token.
+        window is filled up to a multiple of the ratio by its last token. An encoder with a tokenizer of its own reads
+        the text of each window in its own tokens; see tokens/own.py.
 
         Args:
             texts: at least one, none of them empty.
@@ -108,22 +114,41 @@ class Compressor:
         rows = [self._row(own, piece) for own, parts in zip(ids, cut, strict=True) for piece in parts]
         memory = _by_size(rows, self._rows_at_once(), self._model.compress)
         vectors = tuple(torch.cat([next(memory) for _ in parts]) for parts in cut)
-        return Memory(vectors, tuple(map(len, ids)), names, self._maker)
+        written = None
+        if self._writes:
+            most = self._described.spec.decoder_window
+            of_each = [
+                encoded(self._writes, [self._text(own, piece) for piece in parts])
+                for own, parts in zip(ids, cut, strict=True)
+            ]
+            written = tuple(tuple(len(row[:most]) for row in rows) for rows in of_each)
+        return Memory(vectors, tuple(map(len, ids)), names, self._maker, written)
 
     @torch.no_grad()
     def reconstruct(self, memory: Memory) -> list[str]:
         """What the decoder writes of each text from its memory: plain greedy decoding, as many tokens as the text has.
 
+        Of a window that overlaps the next one, only the beginning is taken; where the decoder writes tokens of its own,
+        that is counted in the tokens of ``tokenizer`` again.
+
         Raises:
             UserError: if the memory is another compressor's.
         """
         windows = self._windows(memory)
+        longest = max((max(own) for own in memory.written or ()), default=0)
 
         def write(batch: Tensor) -> Tensor:
-            length = batch.shape[1] * self.ratio
+            length = longest or batch.shape[1] * self.ratio
             return stepwise(self.decoder, self._model.prefix(batch), length, batch=len(batch))[0]
 
         written = _by_size([row for text in windows for row, _ in text], self._rows_at_once(), write)
+        if self._writes and memory.written:
+            return [
+                "".join(
+                    self._kept(next(written)[:count], piece) for (_, piece), count in zip(text, counts, strict=True)
+                )
+                for text, counts in zip(windows, memory.written, strict=True)
+            ]
         ids = [torch.cat([next(written)[: piece.kept] for _, piece in text]).tolist() for text in windows]
         return [self.tokenizer.decode(own, clean_up_tokenization_spaces=False) for own in ids]
 
@@ -148,14 +173,38 @@ class Compressor:
                 "time: memory[i]"
             )
         prefix = self._model.prefix(torch.stack(rows))
-        ids = self.tokenizer(followed_by, add_special_tokens=False)["input_ids"]
+        (ids,) = encoded(self._writes or self.tokenizer, [followed_by])
         text = torch.tensor([ids] * len(rows), dtype=torch.long, device=self._device)
         return joined([prefix, self._model.embed(text)])
 
     def _row(self, ids: list[int], piece: Piece) -> Tensor:
+        if self._reads:
+            length = piece.slots * self._model.read_per_vector()
+            (read,) = filled(encoded(self._reads, [self._text(ids, piece)]), length, self._model.encoder_bos)
+            return torch.from_numpy(read).to(self._device)
         own = ids[piece.start : piece.start + piece.tokens]
-        filled = own + own[-1:] * (piece.slots * self.ratio - len(own))
-        return torch.tensor(filled, device=self._device)
+        return torch.tensor(own + own[-1:] * (piece.slots * self.ratio - len(own)), device=self._device)
+
+    def _text(self, ids: list[int], piece: Piece) -> str:
+        own = ids[piece.start : piece.start + piece.tokens]
+        return str(self.tokenizer.decode(own, clean_up_tokenization_spaces=False))
+
+    def _kept(self, ids: Tensor, piece: Piece) -> str:
+        """What a text takes of a window that the decoder has written in tokens of its own."""
+        assert self._writes
+        text = str(self._writes.decode(ids.tolist(), clean_up_tokenization_spaces=False))
+        if piece.kept == piece.tokens:
+            return text
+        (own,) = encoded(self.tokenizer, [text])
+        return str(self.tokenizer.decode(own[: piece.kept], clean_up_tokenization_spaces=False))
+
+    @staticmethod
+    def _three(parts: Mapping[str, Path]) -> tuple[Path, Path, Path]:
+        return parts["encoder"], parts["decoder"], parts["tokenizer"]
+
+    @staticmethod
+    def _own(parts: Mapping[str, Path]) -> dict[str, Path]:
+        return {role: parts[role] for role in OWN if role in parts}
 
     def _windows(self, memory: Memory) -> list[list[tuple[Tensor, Piece]]]:
         """The memory [S, features] of each window of each text, and what it was pressed from."""
@@ -171,7 +220,7 @@ class Compressor:
         return found
 
     def _rows_at_once(self) -> int:
-        return rows_at_once(self._device, 1 + self.window + self.window // self.ratio)
+        return rows_at_once(self._device, 1 + self._model.slots * (self._model.read_per_vector() + 1))
 
 
 def _by_size(rows: list[Tensor], at_once: int, compute: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from contextpress.compressor.spec import is_none
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import replacing
 from contextpress.runtime.spec import Spec, Whole
@@ -32,6 +33,7 @@ class _Header(Spec):
     names: tuple[str, ...]
     tokens: tuple[Annotated[Whole, Field(gt=0)], ...]
     compressor: Maker
+    written: tuple[tuple[Annotated[Whole, Field(ge=0)], ...], ...] | None = Field(None, exclude_if=is_none)
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,14 @@ class Memory:
         tokens: how many tokens each text has.
         names: what each text is called, such as its file.
         compressor: the one that made it.
+        written: how many tokens the decoder has of each window of each text, if it writes tokens of its own.
     """
 
     vectors: tuple[Tensor, ...]
     tokens: tuple[int, ...]
     names: tuple[str, ...]
     compressor: Maker
+    written: tuple[tuple[int, ...], ...] | None = None
 
     def __len__(self) -> int:
         """How many texts."""
@@ -56,11 +60,13 @@ class Memory:
 
     def __getitem__(self, place: int) -> Self:
         """The memory of one text."""
-        return type(self)((self.vectors[place],), (self.tokens[place],), (self.names[place],), self.compressor)
+        written = self.written and (self.written[place],)
+        parts = (self.vectors[place],), (self.tokens[place],), (self.names[place],)
+        return type(self)(*parts, self.compressor, written)
 
     def to_bytes(self) -> bytes:
         """A memory file; the same memory gives the same bytes."""
-        header = _Header(names=self.names, tokens=self.tokens, compressor=self.compressor)
+        header = _Header(names=self.names, tokens=self.tokens, compressor=self.compressor, written=self.written)
         tensors = {str(place): vectors.cpu().contiguous() for place, vectors in enumerate(self.vectors)}
         return save(tensors, {KEY: header.line()})
 
@@ -81,7 +87,7 @@ class Memory:
             )
         except (SafetensorError, KeyError, ValueError):
             raise UserError(f"{name} is no memory file; contextpress compress writes one") from None
-        return cls(vectors, header.tokens, header.names, header.compressor)
+        return cls(vectors, header.tokens, header.names, header.compressor, header.written)
 
     def save(self, path: str | Path) -> None:
         """Write a memory file.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -23,8 +24,8 @@ class History:
     seconds: float = 0.0
     tokens: int = 0  # that went through the model
 
-    def keep(self, spec: Spec, device: str, table: Path, record: Path) -> None:
-        """Write the losses to ``table``, the spec and the speed to ``record``."""
+    def keep(self, spec: Spec, device: str, table: Path, record: Path, **known: Any) -> None:  # noqa: ANN401
+        """Write the losses to ``table``, the spec, the speed and what else is known to ``record``."""
         write_table(table, pd.DataFrame({"step": range(len(self.loss)), "loss": self.loss}), HISTORY)
         speed = round(self.tokens / self.seconds) if self.seconds else None
-        write_record(record, spec, device=device, seconds=round(self.seconds, 1), tokens_per_second=speed)
+        write_record(record, spec, device=device, seconds=round(self.seconds, 1), tokens_per_second=speed, **known)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from contextpress.runtime.errors import UserError, first_line, out_of_memory
 from contextpress.runtime.files import reading
 
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ModelInfo
+
+GATED = "the hub asks for consent to its terms and for a login (hf auth login)"
 PATIENCE = 10.0  # seconds for the one question whether the hub can be reached and has the name
 
 
@@ -41,6 +46,16 @@ def located(kind: str, name: str | Path, revision: str | None, needed: str) -> d
     return _arguments(said, revision, here=not _on_the_hub(cannot, said, revision, needed))
 
 
+def commit_of(name: str, revision: str | None, needed: str) -> str | None:
+    """The commit of the hub that ``name`` was loaded from, whatever its revision is called; None for a folder."""
+    if Path(name).expanduser().is_dir():
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    kept = try_to_load_from_cache(name, needed, revision=revision)
+    return Path(kept).parent.name if isinstance(kept, str) else None
+
+
 @contextmanager
 def loading(kind: str, name: str | Path, wanted: str) -> Iterator[None]:
     """Tell in one line of a model or tokenizer that cannot be loaded.
@@ -51,7 +66,8 @@ def loading(kind: str, name: str | Path, wanted: str) -> Iterator[None]:
         wanted: the files that such a folder has.
 
     Raises:
-        UserError: if the block raises an error, other than one of too little memory.
+        UserError: if the block raises an error, other than one of too little memory. What the hub does not give
+            without consent is told with what to do.
     """
     if isinstance(name, Path):
         with reading(name, f"a {kind}"):
@@ -64,6 +80,8 @@ def loading(kind: str, name: str | Path, wanted: str) -> Iterator[None]:
     except Exception as error:  # of transformers, or of any library below it
         if out_of_memory(error):
             raise
+        if _is_gated(error):
+            raise UserError(f"{kind} {name} cannot be loaded: {GATED}") from None
         raise UserError(
             f"{kind} {name} cannot be loaded: {first_line(error)}; {wanted} are wanted, as transformers saves them"
         ) from None
@@ -86,13 +104,15 @@ def _on_the_hub(cannot: str, name: str, revision: str | None, needed: str) -> bo
 
     try:
         if not constants.HF_HUB_OFFLINE:
-            HfApi().model_info(name, revision=revision, timeout=PATIENCE)
+            _check_files(cannot, HfApi().model_info(name, revision=revision, timeout=PATIENCE), needed)
             return True
         cause = "HF_HUB_OFFLINE is set, so the hub is not asked"
+    except UserError:
+        raise
     except HFValidationError:
         raise UserError(f"{cannot}: it is neither a folder nor a name such as owner/name on the hub") from None
     except GatedRepoError:
-        raise UserError(f"{cannot}: the hub asks for consent to its terms and for a login (hf auth login)") from None
+        raise UserError(f"{cannot}: {GATED}") from None
     except RevisionNotFoundError:
         raise UserError(f"{cannot}: on the hub it has no revision {revision}") from None
     except RepositoryNotFoundError:
@@ -104,7 +124,31 @@ def _on_the_hub(cannot: str, name: str, revision: str | None, needed: str) -> bo
         cause = f"the hub cannot be reached ({first_line(error)})"
     if isinstance(try_to_load_from_cache(name, needed or "tokenizer_config.json", revision=revision), str):
         return False
+    pinned = f" at revision {revision}" if revision else ""
+    option = f" --revision {revision}" if revision else ""
     raise UserError(
-        f"{cannot}: there is no such folder, nothing of that name in the cache, and {cause}; check the spelling, or "
-        f"fetch it where there is a network (hf download {name})"
+        f"{cannot}: there is no such folder, nothing of that name{pinned} in the cache, and {cause}; check the "
+        f"spelling, or fetch it where there is a network (hf download {name}{option})"
     )
+
+
+def _check_files(cannot: str, info: ModelInfo, needed: str) -> None:
+    """Refuse a model of which the hub has no config, or no weights that can be read without running code."""
+    names = [file.rfilename for file in info.siblings or ()]
+    if needed and names:
+        if needed not in names:
+            raise UserError(f"{cannot}: on the hub it has no {needed}, and is no model for transformers")
+        if not any(name.endswith(".safetensors") for name in names):
+            raise UserError(
+                f"{cannot}: on the hub it has no weights as safetensors, and others are not read, since they can hold "
+                "code; choose a revision that has them, or save it with save_pretrained and name that folder"
+            )
+
+
+def _is_gated(error: BaseException | None) -> bool:
+    """Whether it comes of a model whose files need consent; the hub tells its name and files without."""
+    from huggingface_hub.errors import GatedRepoError
+
+    while error is not None and not isinstance(error, GatedRepoError):
+        error = error.__cause__ or error.__context__
+    return error is not None

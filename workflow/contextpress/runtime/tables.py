@@ -105,7 +105,7 @@ def _parts(path: Path, schema: pa.Schema, columns: list[str] | None, count: int)
         found = file.schema_arrow
         if columns and set(columns) <= set(found.names):
             found = pa.schema([found.field(name) for name in columns])
-        if not found.equals(wanted, check_metadata=False):
+        if not _fits(found, wanted):
             raise UserError(f"table {path} has columns {found.names}, wanted {wanted.names} with the declared types")
         yield wanted.empty_table()
         for batch in file.iter_batches(count, columns=wanted.names):
@@ -123,6 +123,18 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:  # noqa: ANN401 - of p
     text = read_text(path)
     with reading(path, "CSV"):
         return pd.read_csv(io.StringIO(text), **options)
+
+
+def complete(schema: pa.Schema, *names: str) -> pa.Schema:
+    """``schema`` for a table that has no empty cells in these columns. Such a table is read by either."""
+    return pa.schema([field.with_nullable(field.nullable and field.name not in names) for field in schema])
+
+
+def _fits(found: pa.Schema, wanted: pa.Schema) -> bool:
+    """Whether names and types agree, and no column may have empty cells that must have none."""
+    if found.names != wanted.names or found.types != wanted.types:
+        return False
+    return all(there.nullable <= here.nullable for there, here in zip(found, wanted, strict=True))
 
 
 def _refuse_nulls(path: Path, table: pa.Table) -> None:

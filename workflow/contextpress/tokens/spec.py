@@ -13,7 +13,7 @@ Variant = Literal["normal", "words_shuffled", "reversed", "ids_plus_1", "random_
 
 
 class TokenizerSpec(Spec):
-    """The tokenizer all models of a study share."""
+    """The tokenizer that cuts the passages, and that models read unless they have their own."""
 
     vocabulary: Whole = Field(
         2048, ge=300, le=65536, description="entries of the byte-level BPE trained on the study's own training text"
@@ -21,7 +21,7 @@ class TokenizerSpec(Spec):
     load: str | None = Field(
         None,
         min_length=1,
-        description="path or hub id of a tokenizer to use instead of training one (needed with loaded models)",
+        description="path or hub id of a tokenizer to use instead of training one; loaded models that read it need it",
     )
     revision: str | None = Field(None, min_length=1, description="its revision on the hub")
 
@@ -41,6 +41,13 @@ class PassagesSpec(Spec):
     test: Whole = Field(120, gt=1, description="held-out passages per domain to reconstruct and analyse")
     validation: Whole = Field(40, gt=1, description="passages per domain in the probe set that measures gaps")
     ladder: Whole = Field(10, ge=0, description="test passages per domain that are also disturbed, in four ways")
+
+
+class OwnTokensSpec(Spec):
+    """The passages in the tokens of one model that has a tokenizer of its own."""
+
+    model: str
+    window: Whole = Field(gt=0, description="most of its tokens that it reads or writes of a passage")
 
 
 class MixtureSpec(Spec):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,10 +16,12 @@ from contextpress.runtime.files import filling, write_json
 from contextpress.runtime.tables import batches, writing
 from contextpress.tokens.arrays import load_arrays, narrow, save_arrays, share_out, windows
 from contextpress.tokens.cut import cut_passages, ladder
+from contextpress.tokens.own import encoded, retokenized
 from contextpress.tokens.passages import PASSAGES
-from contextpress.tokens.spec import MixtureSpec, PassagesSpec, TokenizerSpec
+from contextpress.tokens.spec import MixtureSpec, OwnTokensSpec, PassagesSpec, TokenizerSpec
 from contextpress.tokens.tokenizer import load_tokenizer, ordinary_ids, train_tokenizer
 
+log = logging.getLogger(__name__)
 # The BPE sees at most this many characters of each domain, so that no domain owns the vocabulary.
 TOKENIZER_CHARACTERS = 1_000_000
 DOCUMENTS_AT_ONCE = 1024
@@ -65,6 +68,29 @@ def passages(*, spec: PassagesSpec, documents: list[Path], tokenizer: Path, outp
     with writing(ladder_output, PASSAGES) as write:
         for part in sample:
             write(ladder(part, loaded))
+
+
+def retokenize(
+    *, spec: OwnTokensSpec, tokenizer: Path, passages: Path, ladder: Path, output: Path, ladder_output: Path
+) -> None:
+    """Write passages and ladder in the tokens of one model's own tokenizer; see ``own``."""
+    words = load_tokenizer(tokenizer)
+    for source, made in ((passages, output), (ladder, ladder_output)):
+        sizes: list[int] = []
+        with writing(made, PASSAGES) as write:
+            for frame in batches([source], PASSAGES, count=DOCUMENTS_AT_ONCE):
+                ids = encoded(words, frame["text"].tolist())
+                sizes += map(len, ids)
+                write(retokenized(frame, ids, words, spec.window))
+            cut = sum(size > spec.window for size in sizes)
+            if cut and source == passages:
+                raise UserError(
+                    f"config key lm.models: {spec.model} reads at most {spec.window} tokens of its own tokenizer of a "
+                    f"passage, but {cut} of {len(sizes)} passages have more, up to {max(sizes)}; set its window to "
+                    f"{max(sizes)}"
+                )
+        if cut:
+            log.info("%d of %d disturbed passages are cut to %d tokens", cut, len(sizes), spec.window)
 
 
 def _held_out(path: Path, split: str) -> Iterator[pd.DataFrame]:

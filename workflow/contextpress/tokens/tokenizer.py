@@ -49,14 +49,22 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
 def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedTokenizerBase:
     """Load a tokenizer by path or hub id.
 
+    A first token is scored after <bos>. Where there is none, as in Qwen's, the end-of-text token stands for it: models
+    learned to begin after it.
+
     Raises:
-        UserError: if it is not there, or has no <bos> token to score a first token after.
+        UserError: if it is not there, or has neither of the two.
     """
     where = located("tokenizer", path, revision, "")
     with loading("tokenizer", path, f"{TOKENIZER} and tokenizer_config.json"):
         tokenizer = _class_of(Path(path).expanduser()).from_pretrained(**where)
     if tokenizer.bos_token_id is None:
-        raise UserError(f"tokenizer {path} has no beginning-of-sequence token; the first token could not be scored")
+        tokenizer.bos_token = tokenizer.eos_token
+    if tokenizer.bos_token_id is None:
+        raise UserError(
+            f"tokenizer {path} has no beginning-of-sequence and no end-of-sequence token; the first token could not be "
+            "scored"
+        )
     return tokenizer
 
 
