@@ -153,9 +153,7 @@ def test_the_large_presets_cost_what_their_keys_say():
     assert qwen[1:3] == ["4", "48"]  # four by four, three seeds; loaded, not trained
     assert paper[1:3] == ["54", "972"]  # six mixtures, three sizes, three seeds; eighteen by eighteen, three seeds
     read = 508_600 * 256 * 512
-    per_token = (
-        6 * (scale.parameters(shape) + 2 * shape.layers * shape.width * 512) for shape in scale.SIZES.values()
-    )
+    per_token = (6 * (scale.parameters(shape) + 2 * shape.layers * shape.width * 512) for shape in scale.SIZES.values())
     wanted = 6 * 3 * sum(per_token) * read / (989e12 * 0.4) / 3600
     assert qwen[3] == "0"
     assert float(paper[3].replace(",", "")) == pytest.approx(wanted, abs=0.5)
