@@ -1,4 +1,4 @@
-"""What a study of the paper's size would cost, on paper: the tables of docs/scale.md.
+"""What a study of the paper's size, and the large presets, would cost, on paper: the tables of docs/scale.md.
 
     python -m benchmarks.scale
 
@@ -12,8 +12,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import yaml
+
 from benchmarks import flops
 from benchmarks.shapes import SHAPES, Shape
+from contextpress.plan import Model, Plan
 
 # The paper states sizes, 50B tokens, and six mixtures; all else is our assumption.
 TOKENS, MIXTURES, SEEDS = 50e9, 6, 3
@@ -45,6 +48,25 @@ SIZES = {
         ("1B", 18, 2048, 5504),
     )
 }
+# By the sizes in their names' ends (config/presets/qwen.yaml), from the models' config.json.
+QWEN = {
+    name: replace(
+        SIZES["200M"],
+        name=name,
+        layers=layers,
+        width=width,
+        heads=heads,
+        kv_heads=2,
+        head_width=head_width,
+        intermediate=intermediate,
+        vocabulary=151_936,
+    )
+    for name, layers, width, heads, head_width, intermediate in (
+        ("05", 24, 896, 14, 64, 4864),
+        ("15", 28, 1536, 12, 128, 8960),
+    )
+}
+PRESETS = Path(__file__).parents[1] / "config/presets"
 
 
 def parameters(shape: Shape) -> int:
@@ -106,6 +128,59 @@ def memory() -> list[list[str]]:
     return rows
 
 
+def presets() -> list[list[str]]:
+    """The presets for large models: their jobs, H100 hours, and the disk that models and compressors need."""
+    rows = [["preset", "models", "compressors", "hours, models", "hours, compressors", "GB, models", "GB, compressors"]]
+    for name in ("qwen", "paper"):
+        plan = Plan(yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8")))
+        sizes = {model: _size(plan, model) for model in plan.models.values()}
+        trained = [model for model in sizes if model.seed is not None]
+        schedule, row = plan.study.lm.pretraining.schedule, plan.study.lm.pretraining.row
+        read = schedule.steps * schedule.batch * row
+        pretrained = sum(hours(pretraining(replace(sizes[model], row=row)) * read) for model in trained)
+        steps = plan.study.compressor.schedule.steps
+        pressed = [(plan, sizes[job.encoder], sizes[job.decoder]) for job in plan.jobs.values()]
+        numbers = [
+            *(len(sizes), len(plan.jobs)),
+            *(pretrained, sum(hours(steps * _step(*pair)) for pair in pressed)),
+            sum(4 * parameters(size) for size in sizes.values()) / 1e9,
+            sum(_folder(*pair) for pair in pressed) / 1e9,
+        ]
+        rows.append([f"`{name}`", *(f"{number:,.0f}" for number in numbers)])
+    return rows
+
+
+def _size(plan: Plan, model: Model) -> Shape:
+    if model.config.load:
+        return QWEN[model.name[-2:]]
+    own = next(shape for shape in plan.study.lm.shapes if shape.name == model.config.shape)
+    # The preset's shapes are those of SIZES, in the same order.
+    return list(SIZES.values())[plan.study.lm.shapes.index(own)]
+
+
+def _step(plan: Plan, encoder: Shape, decoder: Shape) -> int:
+    """Operations of a step of a compressor's training, as ``flops.compressor_step``, without a curriculum.
+
+    An encoder that learns by LoRA computes no gradients of its matrices; those of the updates are left out.
+    """
+    chosen, window = plan.study.compressor, plan.study.tokens.passages.window
+    slots, batch = window // chosen.ratios[0], chosen.schedule.batch
+    passes = flops.FORWARD + flops.INPUT + (flops.WEIGHT if chosen.encoder_training == "full" else 0)
+    return (
+        flops.layers(encoder, 1 + window, batch, passes)
+        + flops.layers(decoder, slots + 2 + window - 1, batch, flops.FORWARD + flops.INPUT)
+        + flops.head(decoder, window, batch, flops.FORWARD + flops.INPUT)
+    )
+
+
+def _folder(plan: Plan, encoder: Shape, decoder: Shape) -> int:
+    """Bytes of a compressor in float32: the encoder, or its update of two factors a matrix, and the connector."""
+    chosen = plan.study.compressor
+    connector = 2 * max(encoder.width, decoder.width) * (encoder.width + decoder.width)
+    factors = chosen.lora.rank * encoder.layers * sum(m + n for m, n in flops.block_matrices(encoder))
+    return 4 * ((parameters(encoder) if chosen.encoder_training == "full" else factors) + connector)
+
+
 def markdown(rows: list[list[str]]) -> str:
     """A table, the first row its head."""
     lines = [" | ".join(row) for row in [rows[0], ["---"] + ["---:"] * (len(rows[0]) - 1), *rows[1:]]]
@@ -114,7 +189,7 @@ def markdown(rows: list[list[str]]) -> str:
 
 def tables() -> list[str]:
     """All of docs/scale.md."""
-    return [markdown(rows) for rows in (cost(), elsewhere(Path(__file__).parent / "results.json"), memory())]
+    return [markdown(rows) for rows in (cost(), elsewhere(Path(__file__).parent / "results.json"), memory(), presets())]
 
 
 if __name__ == "__main__":

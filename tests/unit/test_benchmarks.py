@@ -126,7 +126,7 @@ def test_memory_is_measured_and_told_for_every_step_and_size(tmp_path):
 def test_the_page_holds_the_tables_of_the_module():
     page = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
     # The other table holds a timing, which no test depends on.
-    assert all(scale.markdown(rows) in page for rows in (scale.cost(), scale.memory()))
+    assert all(scale.markdown(rows) in page for rows in (scale.cost(), scale.memory(), scale.presets()))
 
 
 @pytest.mark.parametrize("size", scale.SIZES)
@@ -139,3 +139,25 @@ def test_pretraining_costs_six_per_weight_and_attention(size):
     assert scale.pretraining(shape) == 6 * weights + 12 * shape.layers * shape.width * 2048
     # A GPU at 40 % of 989 TFLOP/s
     assert scale.hours(395.6e12 * 3600) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("size", "weights"), [("05", 494_032_768), ("15", 1_543_714_304)])
+def test_the_sizes_of_qwen_are_those_of_its_model_cards(size, weights):
+    # Matrices only: norms and biases are less than a thousandth.
+    assert scale.parameters(scale.QWEN[size]) == pytest.approx(weights, rel=1e-3)
+
+
+def test_the_large_presets_cost_what_their_keys_say():
+    head, qwen, paper = scale.presets()
+    assert head[1:3] == ["models", "compressors"]
+    assert qwen[1:3] == ["4", "48"]  # four by four, three seeds; loaded, not trained
+    assert paper[1:3] == ["54", "972"]  # six mixtures, three sizes, three seeds; eighteen by eighteen, three seeds
+    read = 508_600 * 256 * 512
+    per_token = (6 * (scale.parameters(shape) + 2 * shape.layers * shape.width * 512) for shape in scale.SIZES.values())
+    wanted = 6 * 3 * sum(per_token) * read / (989e12 * 0.4) / 3600
+    assert qwen[3] == "0"
+    assert float(paper[3].replace(",", "")) == pytest.approx(wanted, abs=0.5)
+    assert read * 0.75 == pytest.approx(50e9, rel=1e-3)
+    # Each encoder of the paper's sizes presses for 18 decoders in 3 seeds, six mixtures: its weights, and little more.
+    encoders = 4 * 6 * 18 * 3 * sum(map(scale.parameters, scale.SIZES.values())) / 1e9
+    assert encoders < float(paper[6].replace(",", "")) < 1.05 * encoders

@@ -1,3 +1,5 @@
+import base64
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,13 +15,15 @@ from contextpress.analysis.verdicts import assess, findings
 from contextpress.cli import main
 from contextpress.report import markdown
 from contextpress.report.claims import AGREEMENT
+from contextpress.report.page import fragment, page
 from contextpress.report.records import cost, versions
-from contextpress.report.spec import SummarySpec
-from contextpress.report.summary import ORDER, verdicts
+from contextpress.report.spec import CLAIMS_OF_FIGURES, SummarySpec
+from contextpress.report.summary import verdicts
 from contextpress.runtime.files import read_json, write_json, write_text
 from contextpress.runtime.tables import read_table, write_table
 from tests.unit.fake_study import generated, observations
 
+ORDER = tuple(CLAIMS_OF_FIGURES)
 TRAINED = {
     "command": ["compressor", "train"],
     "source": {"revision": "abc123", "changed": False},
@@ -50,6 +54,7 @@ def study(tmp_path):
         write_json(tmp_path / "findings" / f"{name}.json", finding)
     for name in reversed(ORDER):
         write_text(tmp_path / "figures" / f"{name}.rst", f"Caption of {name}.\n")
+        write_text(tmp_path / "figures" / f"{name}.svg", f"<svg>{name}</svg>")
     for index, record in enumerate([TRAINED, TRAINED | {"seconds": 20.0}, READ]):
         write_json(tmp_path / "records" / f"{index}.json", record)
     return tmp_path
@@ -64,6 +69,9 @@ def write(study: Path, output: Path, domain: str = "prose") -> str:
         "--findings": files("findings", "*.json"),
         "--figures": [caption.replace(".rst", ".png") for caption in captions],
         "--captions": captions,
+        "--drawings": files("figures", "*.svg"),
+        "--page": [str(output.with_suffix(".html"))],
+        "--table": [str(output.with_name("verdicts.html"))],
         "--records": files("records", "*.json"),
     }
     more = [part for flag, values in options.items() for part in (flag, *values)]
@@ -96,7 +104,8 @@ def findings_at_length(study: Path, output: Path, *dose_response: Path) -> str:
     found = ["--findings", *(str(path) for path in sorted((study / "findings").glob("*.json")))]
     table = ["--observations", str(study / "observations.parquet")]
     line = SummarySpec(study="tried").line()
-    assert main(["report", "findings", "--spec", line, *table, *found, *options, "--output", str(output)]) == 0
+    out = ["--output", str(output), "--page", str(output.with_suffix(".html"))]
+    assert main(["report", "findings", "--spec", line, *table, *found, *options, *out]) == 0
     return output.read_text()
 
 
@@ -174,6 +183,28 @@ def test_the_summary_tells_what_was_run_learned_and_left_out(study):
     assert "accuracy" in text
 
 
+def test_the_page_is_the_summary_and_loads_nothing(study):
+    text = write(study, study / "summary.md")
+    shown = (study / "summary.html").read_text()
+    titles = [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    assert re.findall("<h2>(.*)</h2>", shown) == titles
+    sources = re.findall('<img src="([^"]*)"', shown)
+    drawn = [base64.b64decode(source.removeprefix("data:image/svg+xml;base64,")).decode() for source in sources]
+    assert drawn == [f"<svg>{name}</svg>" for name in ORDER]
+    assert not re.search('(?:src|href)="(?!data:)', shown)
+    table = (study / "verdicts.html").read_text()
+    assert table in shown
+    assert table.count("<tr>") == 4
+    assert "<title>Findings of study tried</title>" in page("Findings of study tried", "")
+
+
+def test_text_of_a_page_is_never_markup():
+    assert fragment("a <script>alert(1)</script> & b") == "<p>a &lt;script&gt;alert(1)&lt;/script&gt; &amp; b</p>\n"
+    assert "<title>&lt;b&gt;</title>" in page("<b>", "")
+    with pytest.raises(KeyError, match="grid"):
+        fragment("![grid](figures/grid.png)", {"ladder": b""})
+
+
 def test_a_domain_the_study_lacks_gives_way_to_all(study):
     assert "same data, all domains" in write(study, study / "summary.md", domain="law")
 
@@ -195,6 +226,7 @@ def test_a_figure_without_caption_is_refused(study, capsys):
     finding, record = str(study / "findings" / "c1.json"), str(study / "records" / "0.json")
     options = ["--findings", finding, "--figures", png, "--records", record, "--output", str(study / "s.md")]
     options += ["--captions", str(study / "figures" / "ladder.rst"), "--observations", table]
+    options += ["--drawings", png, "--page", str(study / "s.html"), "--table", str(study / "v.html")]
     assert main(["report", "summary", "--spec", SummarySpec(study="tried").line(), *options]) == 2
     assert "figure grid.png has no caption" in capsys.readouterr().err
 

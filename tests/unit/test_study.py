@@ -51,6 +51,31 @@ def test_the_schema_is_the_model_written_out():
     assert (CONFIG / "schema.json").read_text(encoding="utf-8") == settings.schema()
 
 
+def test_the_table_of_keys_is_the_model_written_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").mkdir()
+    settings.write()
+    for name in ("config.yaml", "schema.json", "keys.md"):
+        assert (tmp_path / "config" / name).read_bytes() == (CONFIG / name).read_bytes()
+
+
+def test_the_table_has_every_key_with_what_is_allowed():
+    rows = re.findall(r"^\| `(.+?)` \| (.*) \| (.+) \| (.+) \|$", settings.keys(), re.MULTILINE)
+    table = {key: (default, allowed) for key, default, allowed, _ in rows}
+    assert len(table) == len(rows)
+    # The default config names all keys but those of the entries of lists.
+    written = re.findall(r"^ *([a-z0-9_]+): [^ ]", settings.default_config(), re.MULTILINE)
+    plain = [key.rpartition(".")[2] for key in table if "[" not in key]
+    assert sorted(plain) == sorted([*written, "domains", "shapes", "models"])
+    assert table["corpus.test"] == ("`0.1`", "number, above 0, below 0.5")
+    assert table["compressor.connector"] == ("`mlp`", "`linear`, `mlp`, `alignment`")
+    assert table["compressor.domains"] == ("empty", "section of number by name or empty")
+    assert table["corpus.domains[markov].words"] == ("`64`", "whole number, at least 2, at most 499")
+    assert table["lm.warmup.schedule.steps"] == ("`500`", "whole number, above 0")
+    assert table["lm.shapes[].layers"] == ("`4`", "whole number, above 0")
+    assert table["analysis.claims.c2.predictor"][0] == "`decoder_nll`"
+
+
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
 def test_every_preset_is_a_valid_study_of_its_own_name(preset):
     plan = Plan(merged(CONFIG / "config.yaml", preset))

@@ -10,6 +10,7 @@ import zipfile
 
 import pytest
 
+from contextpress.report.spec import CLAIMS_OF_FIGURES
 from tests.unit.browser import CHROMIUM, Browser
 from tests.workflow.running import CORES, NOTHING, snakemake, would_run, write_yaml
 
@@ -32,7 +33,10 @@ def test_every_expected_file_exists(finished):
     results = finished / "results/smoke"
     wanted = [
         "summary.md",
+        "summary.html",
+        "verdicts.html",
         "findings.md",
+        "findings.html",
         "explorer.html",
         "config.json",
         "corpus/manifest.json",
@@ -86,7 +90,33 @@ def test_the_report_holds_the_summary_and_all_figures(finished, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     with zipfile.ZipFile(tmp_path / "report.zip") as archive:
         names = [name.rpartition("/")[2] for name in archive.namelist()]
-    assert {"report.html", "summary.md", *(f"{name}.svg" for name in FIGURES)} <= set(names)
+    assert {"report.html", "summary.html", "findings.html", *(f"{name}.svg" for name in FIGURES)} == set(names) - {""}
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium or chromium-browser, which is not installed")
+def test_the_report_begins_with_the_verdicts_and_keeps_the_order_of_the_claims(finished, tmp_path):
+    done = snakemake(finished, "--report", tmp_path / "report.zip")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        archive.extractall(tmp_path)
+    page = Browser(tmp_path / "profile")
+    try:
+        page.open(tmp_path / "report/report.html")
+        page.until("document.querySelector('.prose table') !== null")
+        verdicts = ".prose tbody td:first-child"
+        assert page.ask(f"[...document.querySelectorAll('{verdicts}')].map(x => x.textContent)") == ["C1", "C2", "C3"]
+        # The first page is taller than the window and yet begins within it.
+        assert 0 <= page.ask("document.querySelector('.prose table').getBoundingClientRect().top") < 200
+        assert page.ask("Object.keys(categories)") == ["1 Summary", "2 Figures", "3 Findings"]
+        page.ask("app.showCategory('2 Figures')")
+        page.until("document.querySelectorAll('table.table-auto tbody tr').length > 1")
+        shown = page.ask(
+            "[...document.querySelectorAll('table.table-auto tbody tr')].map(x => x.children[1].textContent)"
+        )
+        assert [name.replace(" ", "_") for name in shown] == [name for name in CLAIMS_OF_FIGURES if name in FIGURES]
+        assert [url for url in page.requests if not url.startswith(("file:", "data:"))] == []
+    finally:
+        page.close()
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium or chromium-browser, which is not installed")

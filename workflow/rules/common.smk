@@ -16,6 +16,7 @@ if os.getenv("PYTHONPATH", "").split(os.pathsep)[0] != PACKAGE_ROOT:
 
 from contextpress.configfiles import check_files
 from contextpress.plan import Plan
+from contextpress.report.spec import CLAIMS_OF_FIGURES
 from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.runs import Run, handle_aside
@@ -203,13 +204,23 @@ def drawn(name):
     """The outputs of a figure's rule. The report shows the vector drawing under its own caption."""
     path = f"{RESULTS}/figures/{name}"
     caption = f"{path}.rst"
+    # The report sorts by the first label, as text.
+    known = [
+        figure
+        for figure in CLAIMS_OF_FIGURES
+        if PLAN.sets_entropy or figure != "dose_response"
+    ]
     return {
         "pdf": f"{path}.pdf",
         "svg": report(
             f"{path}.svg",
             caption=Path(caption).absolute(),
-            category="Figures",
-            labels={"figure": name.replace("_", " ")},
+            category="2 Figures",
+            labels={
+                "no.": f"{known.index(name) + 1:02d}",
+                "figure": name.replace("_", " "),
+                "about": CLAIMS_OF_FIGURES[name],
+            },
         ),
         "png": f"{path}.png",
         "caption": caption,

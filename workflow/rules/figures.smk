@@ -238,11 +238,12 @@ rule figures:
 rule summary:
     """What a reader sees first: verdicts, figures, what was run, versions, time."""
     input:
-        code=code_of("report", "summary"),
+        code=code_of("report", "summary", "page.css"),
         observations=rules.observations.output,
         findings=FINDINGS,
         figures=expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURES),
         captions=expand(f"{RESULTS}/figures/{{name}}.rst", name=FIGURES),
+        drawings=expand(f"{RESULTS}/figures/{{name}}.svg", name=FIGURES),
         records=[
             *sorted(
                 {
@@ -259,11 +260,14 @@ rule summary:
             *expand(rules.cram.output.record, model=PLAN.decoders),
         ],
     output:
-        report(
-            f"{RESULTS}/summary.md",
+        text=f"{RESULTS}/summary.md",
+        page=report(
+            f"{RESULTS}/summary.html",
             caption="../report/summary.rst",
-            category="Summary",
+            category="1 Summary",
+            labels={"page": "verdicts, figures, methods, costs, versions"},
         ),
+        verdicts=f"{RESULTS}/verdicts.html",
     log:
         f"{RESULTS}/logs/report/summary.log",
     benchmark:
@@ -275,13 +279,14 @@ rule summary:
     shell:
         "contextpress report summary --spec {params.spec:q} --observations {input.observations:q}"
         " --findings {input.findings:q} --figures {input.figures:q} --captions {input.captions:q}"
-        " --records {input.records:q} --output {output:q} &> {log:q}"
+        " --drawings {input.drawings:q} --records {input.records:q}"
+        " --output {output.text:q} --page {output.page:q} --table {output.verdicts:q} &> {log:q}"
 
 
 rule findings_report:
     """Each claim at length: measured numbers beside the paper's, and what does not carry over."""
     input:
-        code=code_of("report", "findings"),
+        code=code_of("report", "findings", "page.css"),
         observations=rules.observations.output,
         findings=FINDINGS,
         grid_effects=rules.claims.output.grid_effects,
@@ -290,7 +295,13 @@ rule findings_report:
         cramming=rules.cramming_bound.output.finding,
         dose_response=DOSE_RESPONSE,
     output:
-        f"{RESULTS}/findings.md",
+        text=f"{RESULTS}/findings.md",
+        page=report(
+            f"{RESULTS}/findings.html",
+            caption="../report/findings.rst",
+            category="3 Findings",
+            labels={"page": "each claim at length, beside the paper's numbers"},
+        ),
     log:
         f"{RESULTS}/logs/report/findings.log",
     benchmark:
@@ -303,7 +314,7 @@ rule findings_report:
         "contextpress report findings --spec {params.spec:q} --observations {input.observations:q}"
         " --findings {input.findings:q} --grid-effects {input.grid_effects:q}"
         " --specification {input.specification:q} --ladder {input.ladder:q} --cramming {input.cramming:q}"
-        " --dose-response {input.dose_response:q} --output {output:q} &> {log:q}"
+        " --dose-response {input.dose_response:q} --output {output.text:q} --page {output.page:q} &> {log:q}"
 
 
 # The explorer sets the tokens of passages and reconstructions side by side: only where all models have the same.
@@ -373,7 +384,7 @@ if PLAN.study.study == "default":
     rule docs:
         """Named target: the committed copy of the default study's findings."""
         input:
-            rules.findings_report.output,
+            rules.findings_report.output.text,
         output:
             "docs/findings.md",
         log:

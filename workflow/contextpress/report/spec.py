@@ -10,6 +10,20 @@ from contextpress.analysis.spec import CompressorDescription, MemoryTest
 from contextpress.figures.spec import DrawnMeasure
 from contextpress.runtime.spec import Spec
 
+# The figures of a study in the order of the claims they belong to, which summary and report keep.
+CLAIMS_OF_FIGURES = {
+    "encoder_entropy": "C1",
+    "specification": "C1",
+    "quality_by_bucket": "C1",
+    "dose_response": "true entropy",
+    "decoder_entropy": "C2",
+    "grid": "C3",
+    "grid_effects": "C3",
+    "ladder": "controls",
+    "cramming": "bound",
+    "learning_curves": "training",
+}
+
 
 class SummarySpec(Spec):
     """What a summary calls things."""

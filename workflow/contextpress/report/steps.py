@@ -11,9 +11,10 @@ from contextpress.entropy.scores import TOKEN_SCORES
 from contextpress.reconstruction.table import RECONSTRUCTIONS
 from contextpress.report import bundles, claims
 from contextpress.report import explorer as explore
+from contextpress.report import page as pages
 from contextpress.report.cards import COLUMNS, card
 from contextpress.report.spec import CardsSpec, ConfigSpec, ExplorerSpec, SummarySpec
-from contextpress.report.summary import Figure, compose
+from contextpress.report.summary import Figure, compose, verdicts
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import read_json, read_text, write_json, write_text
 from contextpress.runtime.tables import read_csv, read_table
@@ -27,12 +28,16 @@ def summary(
     findings: list[Path],
     figures: list[Path],
     captions: list[Path],
+    drawings: list[Path],
     records: list[Path],
     output: Path,
+    page: Path,
+    table: Path,
 ) -> None:
     """Write the summary of a study: verdicts, figures, what was learned, run and spent.
 
-    A figure's caption is the one of the same name (grid.png, grid.rst).
+    A figure's caption is the one of the same name (grid.png, grid.rst). ``page`` is the summary for a browser, with
+    the figures' ``drawings`` (grid.svg) inside; ``table`` is its section on the verdicts, for the report's first page.
 
     Raises:
         UserError: if a figure has no caption.
@@ -41,16 +46,20 @@ def summary(
     missing = [path.name for path in figures if path.stem not in said]
     if missing:
         raise UserError(f"figure {missing[0]} has no caption; captions are {', '.join(sorted(said))}")
+    found = [read_json(path) for path in findings]
     text = compose(
         spec.study,
         spec.domain,
         read_table(observations, OBSERVATIONS),
-        [read_json(path) for path in findings],
+        found,
         [Figure(path, said[path.stem]) for path in figures],
         [read_json(path) for path in records],
         output.parent,
     )
     write_text(output, text)
+    drawn = {path.stem: path.read_bytes() for path in drawings}
+    write_text(page, pages.page(f"Study {spec.study}", text, drawn))
+    write_text(table, pages.fragment(verdicts(found)))
 
 
 def findings(
@@ -64,10 +73,11 @@ def findings(
     cramming: Path,
     dose_response: list[Path],
     output: Path,
+    page: Path,
 ) -> None:
     """Write each claim at length: what was measured, what the paper reports, and what may be concluded.
 
-    ``dose_response`` is one finding, or none where a study has no text of known entropy.
+    ``dose_response`` is one finding, or none where a study has no text of known entropy. ``page`` is for a browser.
     """
     text = claims.compose(
         spec.study,
@@ -80,6 +90,7 @@ def findings(
         [read_json(path) for path in dose_response],
     )
     write_text(output, text)
+    write_text(page, pages.page(f"Findings of study {spec.study}", text))
 
 
 def explorer(

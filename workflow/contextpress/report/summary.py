@@ -12,20 +12,8 @@ import pandas as pd
 
 from contextpress.report import facts, records
 from contextpress.report.markdown import bullets, interval, p_value, table
+from contextpress.report.spec import CLAIMS_OF_FIGURES
 
-# The figures in the order of the claims they belong to; others follow as given.
-ORDER = (
-    "encoder_entropy",
-    "specification",
-    "quality_by_bucket",
-    "dose_response",
-    "decoder_entropy",
-    "grid",
-    "grid_effects",
-    "ladder",
-    "cramming",
-    "learning_curves",
-)
 LIMITS = (
     "Models that a study pretrains itself are small (those of the default study by two to three orders of magnitude "
     "smaller than the paper's), so its qualities are not to be compared with published ones, and an effect may be "
@@ -96,8 +84,9 @@ def verdicts(findings: Sequence[dict[str, Any]]) -> str:
 
 
 def illustrations(figures: Sequence[Figure], folder: Path) -> str:
-    """The figures with their captions, by paths relative to ``folder``."""
-    names = [*ORDER, *(figure.path.stem for figure in figures if figure.path.stem not in ORDER)]
+    """The figures with their captions, by paths relative to ``folder``; those that are not known come last."""
+    known = tuple(CLAIMS_OF_FIGURES)
+    names = [*known, *(figure.path.stem for figure in figures if figure.path.stem not in known)]
     parts = []
     for index, figure in enumerate(sorted(figures, key=lambda figure: names.index(figure.path.stem)), start=1):
         relative = Path(os.path.relpath(figure.path, folder)).as_posix()
