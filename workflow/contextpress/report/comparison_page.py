@@ -22,8 +22,8 @@ from contextpress.report.comparison import (
     compare_qualities,
 )
 from contextpress.report.markdown import columns, interval
+from contextpress.report.spec import CLAIMS_OF_FIGURES
 from contextpress.report.stored import Stored
-from contextpress.report.summary import ORDER
 from contextpress.runtime.errors import printable
 
 LONGEST = 40  # characters of a value in a terminal
@@ -168,7 +168,7 @@ def _qualities(qualities: Qualities) -> str:
 
 
 def _figures(one: Stored, two: Stored) -> str:
-    names = dict.fromkeys([*ORDER, *one.figures, *two.figures])
+    names = dict.fromkeys([*CLAIMS_OF_FIGURES, *one.figures, *two.figures])
     parts = []
     for name in names:
         if name in one.figures or name in two.figures:
