@@ -61,10 +61,10 @@ def run(chosen: argparse.Namespace) -> None:
     lines = ["no job is at work"]
     if jobs:
         head = ["at work", "study", "since", "step", "loss", "left"]
-        lines = _columns([head, *(_job_row(job, running[_training_of(job)], now) for job in jobs)])
+        lines = in_columns([head, *(_job_row(job, running[_training_of(job)], now) for job in jobs)])
     if over:
         head = ["last trainings", "study", "ended", "step", "loss", ""]
-        lines += ["", *_columns([head, *(_training_row(training, now) for training in over[:LATEST])])]
+        lines += ["", *in_columns([head, *(_training_row(training, now) for training in over[:LATEST])])]
     if len(over) > LATEST:
         lines.append(f"and {len(over) - LATEST} trainings before them")
     sys.stdout.write("\n".join(lines) + "\n")
@@ -127,6 +127,7 @@ def _training_row(training: Training, now: float) -> list[str]:
     return [*row, f"{told.loss:.3f}", state]
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+def in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of equal length as lines, each column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -24,6 +24,7 @@ ORDER = (
     "grid_effects",
     "ladder",
     "cramming",
+    "predictor",
     "learning_curves",
 )
 LIMITS = (
