@@ -7,15 +7,15 @@ import json
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+
+from contextpress.analysis.prediction import Fitted, Predictor, Seen, expected, interval, outside
 from contextpress.commands.status import in_columns
 from contextpress.commands.texts import STANDARD_INPUT, text_of, text_of_input
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import read_json
-
-if TYPE_CHECKING:  # imported late, with what they import
-    from contextpress.analysis.prediction import Fitted, Predictor, Seen
 
 FINDING = Path("findings/predictor.json")
 LEVEL = 0.9  # of the intervals shown; quality is expected below the lower end once in twenty passages
@@ -128,8 +128,6 @@ def run(chosen: argparse.Namespace) -> None:
 
 def _found(study: Path) -> tuple[dict[str, Any], Predictor]:
     """The finding of a study and the predictor in it."""
-    from contextpress.analysis.prediction import Predictor
-
     path = study / FINDING
     if not path.is_file():
         raise UserError(f"{study} is no finished study's folder: it has no {FINDING}; snakemake findings makes it")
@@ -139,9 +137,7 @@ def _found(study: Path) -> tuple[dict[str, Any], Predictor]:
     try:
         return found, Predictor.read(found["predictor"])
     except (UserError, KeyError, TypeError):
-        raise UserError(
-            f"{path} holds no predictor; delete it and run snakemake findings, which makes it anew"
-        ) from None
+        raise UserError(f"{path} holds no predictor; delete it and run snakemake findings again") from None
 
 
 def _one_of(key: str, value: str, known: Any) -> str:  # noqa: ANN401 - anything that holds names
@@ -175,10 +171,9 @@ def _chunks(
 
     Windows are cut as a compressor cuts them; the last one may overlap the one before.
     """
-    import pandas as pd
+    # Only now: mistakes in text and options are told before torch is imported.
     from transformers.utils import logging
 
-    from contextpress.analysis.prediction import expected, interval, outside
     from contextpress.reuse.pieces import pieces
     from contextpress.runtime.device import prepare
     from contextpress.tokens.tokenizer import load_tokenizer
@@ -199,11 +194,12 @@ def _chunks(
     values["surplus"] = values["decoder_nll"] - values["encoder_nll"]
     predicted: dict[int, list[tuple[float, float, float]]] = {}
     for one in seen:
-        mean = expected(fitted, values.assign(**one.model_dump(exclude=set(values))))
+        mean = expected(fitted, values.assign(**one.model_dump(exclude={"encoder_nll", "decoder_nll", "surplus"})))
         low, high = interval(fitted, mean, one.ratio, LEVEL)
         predicted[one.ratio] = [(float(m), float(a), float(b)) for m, a, b in zip(mean, low, high, strict=True)]
     chunks = []
-    for place, (piece, value) in enumerate(zip(cut, values.to_dict("records"), strict=True)):
+    for place, piece in enumerate(cut):
+        value = {str(name): float(values[name].iloc[place]) for name in values}
         short = piece.tokens < predictor.window
         why = f"{piece.tokens} tokens, seen {predictor.window}" if short else outside(value, seen)
         here = {ratio: found[place] for ratio, found in predicted.items() if why is None}
