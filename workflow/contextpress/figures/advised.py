@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 
 from contextpress.figures.spec import Style
@@ -51,4 +50,4 @@ def plot(advice: Any, scale: float, path: Path) -> None:  # noqa: ANN401 - a roo
         ]
         legend(figure, handles)
         with replacing(path) as draft:
-            FigureCanvasAgg(figure).print_png(draft)
+            figure.savefig(draft, format="png", metadata={"Software": None})
