@@ -142,7 +142,7 @@ def every_spec(plan: Plan) -> list[Spec]:
         *(plan.compressor(name) for name in plan.jobs),
         plan.reconstruction(),
         *(plan.cramming(name) for name in plan.decoders),
-        *(plan.cramming_analysis(), plan.cramming_figure()),
+        *(plan.cramming_analysis(), plan.cramming_figure(), plan.predictor()),
         plan.specification(),
         *(plan.calibration_chunk(name) for name in plan.study.analysis.calibration.chunks()),
         *(
@@ -241,7 +241,7 @@ def test_a_loaded_model_is_one_whatever_the_seeds():
         ({"reconstruction": {"batch": 60}}, {"ReconstructionSpec"}),
         ({"reconstruction": {"cramming": {"steps": 60}}}, {"CrammingSpec"}),
         ({"analysis": {"claims": {"alpha": 0.01}}}, {"CalibrationChunk"}),
-        ({"analysis": {"claims": {"c1": {"measure": "bleu"}}}}, {"SpecificationSpec"}),
+        ({"analysis": {"claims": {"c1": {"measure": "bleu"}}}}, {"SpecificationSpec", "PredictorSpec"}),
         ({"analysis": {"calibration": {"draws": 60}}}, {"CalibrationChunk"}),
     ],
 )
@@ -263,6 +263,7 @@ def test_the_specs_of_a_thousand_pairs_are_arguments_that_linux_takes():
     plan = Plan({"seeds": [0], "lm": models, "compressor": {"encoders": names, "decoders": names, "ratios": [4]}})
     assert len(plan.jobs) == 1024
     specs = [plan.learning_figure(), plan.cramming_analysis(), plan.specification(), plan.summary(), plan.latency()]
+    specs.append(plan.predictor())
     assert max(len(spec.line()) for spec in specs) < 128 * 1024
     assert len(plan.observations().line()) > 128 * 1024  # so its rule passes it as a file; that of the gaps nearly so
 

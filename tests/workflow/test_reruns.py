@@ -17,9 +17,9 @@ from tests.workflow.running import CORES, NOTHING, snakemake, would_run, write_y
 pytestmark = pytest.mark.workflow
 
 FIGURES = {"quality_by_bucket", "encoder_entropy", "decoder_entropy", "grid", "grid_effects", "specification"}
-FIGURES |= {"ladder", "cramming", "learning_curves"}
+FIGURES |= {"ladder", "cramming", "predictor", "learning_curves"}
 DOSE = {"dose_response_table", "dose_response"}  # where a study has text of known entropy
-TABLES = {"observations", "claims", "cramming_bound", "specification_table", "ladder_table"}
+TABLES = {"observations", "claims", "cramming_bound", "specification_table", "ladder_table", "predictor_table"}
 REPORTS = {"summary", "findings_report", "explorer", "cards"}
 FROM_OBSERVATIONS = TABLES | FIGURES - {"learning_curves"} | REPORTS
 CONFIG = {"study_config"}  # holds every key
@@ -49,6 +49,8 @@ def test_every_expected_file_exists(finished):
         "tables/latency.csv",
         "tables/cramming.csv",
         "findings/cramming.json",
+        "tables/predictor.csv",
+        "findings/predictor.json",
     ]
     wanted += [f"findings/c{n}.json" for n in (1, 2, 3)]
     wanted += [f"compressors/{e}-{d}-mean_pool-r4-s0/README.md" for e in ("D1", "D6") for d in ("D1", "D6")]

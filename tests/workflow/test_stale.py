@@ -46,6 +46,7 @@ RULES = {
     "specification_table": ("analysis specification", 1, "observations"),
     "ladder_table": ("analysis ladder", 1, "observations"),
     "cramming_bound": ("analysis cramming", 1, "observations cram"),
+    "predictor_table": ("analysis predictor", 1, "observations pretrain"),
     "calibration_chunk": ("analysis calibration_chunk", 8, ""),
     "calibration_summary": ("analysis calibration", 1, "calibration_chunk"),
     "calibration_figure": ("figures calibration", 1, "calibration_summary"),
@@ -57,6 +58,7 @@ RULES = {
     "specification": ("figures specification", 1, "specification_table"),
     "ladder": ("figures ladder", 1, "observations"),
     "cramming": ("figures cramming", 1, "cramming_bound"),
+    "predictor": ("figures predictor", 1, "predictor_table"),
     "learning_curves": ("figures learning_curves", 1, "compressor pretrain"),
     "summary": ("report summary", 1, ""),  # reads besides: see below
     "findings_report": ("report findings", 1, "observations claims specification_table ladder_table cramming_bound"),
@@ -65,14 +67,14 @@ RULES = {
     "study_config": ("report config", 1, ""),
 }
 SAMPLED = "quality_by_bucket ladder encoder_entropy decoder_entropy grid"
-DRAWN = f"{SAMPLED} grid_effects specification cramming learning_curves"
+DRAWN = f"{SAMPLED} grid_effects specification cramming predictor learning_curves"
 READS = {rule: set(reads.split()) for rule, (_, _, reads) in RULES.items()}
 READS["summary"] = set(f"observations claims warmup pretrain compressor reconstruct cram {DRAWN}".split())
 
 ONCE = "gap perplexity observations claims specification_table ladder_table cramming_bound summary findings_report"
-ONCE += " explorer cards"
+ONCE += " predictor_table explorer cards"
 REFUSED = "refused"
-BY_SAMPLE = f"claims specification_table ladder_table cramming_bound {SAMPLED}"
+BY_SAMPLE = f"claims specification_table ladder_table cramming_bound predictor_table {SAMPLED}"
 TESTS = "claims calibration_chunk"  # the simulated studies are tested by the rules of the study's own claims
 
 
@@ -189,7 +191,8 @@ KEYS = {
     "reconstruction.cramming.learning_rate": (2.0, "cram"),
     "reconstruction.cramming.batch": (32, "cram"),
     **{f"analysis.claims.{claim}.statement": ("Otherwise.", "claims") for claim in ("c1", "c2", "c3")},
-    **{f"analysis.claims.{claim}.measure": ("bleu", "claims specification_table") for claim in ("c1", "c2", "c3")},
+    "analysis.claims.c1.measure": ("bleu", "claims specification_table predictor_table"),
+    **{f"analysis.claims.{claim}.measure": ("bleu", "claims specification_table") for claim in ("c2", "c3")},
     **{f"analysis.claims.{claim}.smallest_effect": (0.2, TESTS) for claim in ("c1", "c2", "c3")},
     **{
         f"analysis.claims.{claim}.decoder_training": ("full", "claims specification_table")
@@ -199,16 +202,16 @@ KEYS = {
     "analysis.claims.c2.predictor": ("decoder_bits_per_byte", "claims specification_table"),
     "analysis.claims.c2.controls": (["encoder_nll"], "claims specification_table"),
     "analysis.claims.c3.pooling_alpha": (0.1, f"{TESTS} specification_table"),
-    "analysis.claims.also_measures": (["bleu"], "claims"),
+    "analysis.claims.also_measures": (["bleu"], "claims predictor_table"),
     "analysis.claims.alpha": (0.1, TESTS),
     "analysis.claims.correction": ("bh", TESTS),
     "analysis.claims.draws": (300, "claims ladder_table cramming_bound"),
     "analysis.claims.seed": (1, BY_SAMPLE),
     "analysis.claims.cluster": ("source", BY_SAMPLE),
-    "analysis.claims.min_passages": (50, "claims cramming_bound"),
-    "analysis.claims.min_documents": (10, "claims cramming_bound"),
+    "analysis.claims.min_passages": (50, "claims cramming_bound predictor_table"),
+    "analysis.claims.min_documents": (10, "claims cramming_bound predictor_table"),
     "analysis.claims.min_seeds": (1, "claims cramming_bound"),
-    "analysis.claims.variants": (["reversed"], "claims specification_table cramming_bound"),
+    "analysis.claims.variants": (["reversed"], "claims specification_table cramming_bound predictor_table"),
     "analysis.claims.natural_only": (False, BY_SAMPLE),
     "analysis.memory_test.confidence": (0.9, "observations"),
     "analysis.memory_test.min_gain": (-9.0, "observations"),

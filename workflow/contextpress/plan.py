@@ -17,6 +17,8 @@ from contextpress.analysis.spec import (
     CrammedDecoder,
     CrammingAnalysis,
     ObservationsSpec,
+    PredictorSpec,
+    RoleModel,
     SimulatedStudies,
     SpecificationSpec,
 )
@@ -366,6 +368,24 @@ class Plan:
                 CrammedDecoder(decoder=name, seed=seed, model=model) for (name, seed), model in read.items()
             ),
             claims=only(self.study.analysis.claims, "variants", *DRAW, *COUNTS),
+        )
+
+    def predictor(self) -> PredictorSpec:
+        """Spec of the predictor: of C1's measure, and beside it of the others that are given with the claims."""
+        claims = self.study.analysis.claims
+        roles = {
+            (side, model.config.name, job.seed): RoleModel(
+                side=side, name=model.config.name, seed=job.seed, model=model.name
+            )
+            for job in self.jobs.values()
+            for side, model in (("encoder", job.encoder), ("decoder", job.decoder))
+        }
+        # One seed will do: what is predicted is one compressor's work.
+        sample = only(claims, "variants", "natural_only", "cluster", "seed", "min_passages", "min_documents")
+        return PredictorSpec(
+            measures=tuple(dict.fromkeys([claims.c1.measure, *claims.also_measures])),
+            roles=tuple(roles.values()),
+            claims=sample.model_copy(update={"min_seeds": 1}),
         )
 
     def cramming_figure(self) -> CrammingFigure:

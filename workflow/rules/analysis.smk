@@ -120,6 +120,28 @@ rule cramming_bound:
         " --crammed {input.crammed:q} --finding {output.finding:q} --table {output.table:q} &> {log:q}"
 
 
+rule predictor_table:
+    """Quality predicted from entropies, gap and ratio, and how well that does on what is held out."""
+    input:
+        code=code_of("analysis", "predictor"),
+        observations=rules.observations.output,
+        models=[lm_weights(name) for name in PLAN.models],
+    output:
+        finding=f"{RESULTS}/findings/predictor.json",
+        table=f"{RESULTS}/tables/predictor.csv",
+    log:
+        f"{RESULTS}/logs/analysis/predictor.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/analysis/predictor.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.predictor),
+    shell:
+        "contextpress analysis predictor --spec {params.spec:q} --observations {input.observations:q}"
+        " --models {input.models:q} --finding {output.finding:q} --table {output.table:q} &> {log:q}"
+
+
 # Quality against the true entropy rate: only where a study has text whose rate is known.
 DOSE_RESPONSE = []
 
@@ -158,4 +180,5 @@ rule findings:
         rules.specification_table.output,
         rules.ladder_table.output,
         rules.cramming_bound.output,
+        rules.predictor_table.output,
         DOSE_RESPONSE,

@@ -7,6 +7,7 @@ FIGURES = [
     "specification",
     "ladder",
     "cramming",
+    "predictor",
     "learning_curves",
 ]
 
@@ -175,6 +176,26 @@ rule cramming:
         spec=spec_of(PLAN.cramming_figure),
     shell:
         "contextpress figures cramming --spec {params.spec:q} --table {input.table:q} --finding {input.finding:q}"
+        " --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q} --caption {output.caption:q} &> {log:q}"
+
+
+rule predictor:
+    """Predicted against observed quality of what was held out."""
+    input:
+        code=code_of("figures", "predictor"),
+        finding=rules.predictor_table.output.finding,
+    output:
+        **drawn("predictor"),
+    log:
+        f"{RESULTS}/logs/figures/predictor.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/predictor.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.table_figure),
+    shell:
+        "contextpress figures predictor --spec {params.spec:q} --finding {input.finding:q}"
         " --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q} --caption {output.caption:q} &> {log:q}"
 
 

@@ -189,6 +189,27 @@ class CalibrationChunk(SimulatedStudies):
     claims: ClaimsSpec = Field(ClaimsSpec(), description="The family of hypotheses that is tried.")
 
 
+class RoleModel(Spec):
+    """A language model in its role in the study, and its folder."""
+
+    side: Literal["encoder", "decoder"]
+    name: str
+    seed: Whole
+    model: str
+
+
+class PredictorSpec(Spec):
+    """What the predictor of quality depends on; of the claims the sample."""
+
+    measures: tuple[Measure, ...] = Field(min_length=1)  # the first decides whether it is calibrated
+    roles: tuple[RoleModel, ...] = Field(min_length=1)
+    claims: ClaimsSpec
+
+    def models(self) -> dict[tuple[str, str, int], str]:
+        """Folders of the language models by role, name and seed."""
+        return {(role.side, role.name, role.seed): role.model for role in self.roles}
+
+
 class CrammedDecoder(Spec):
     """A decoder in its role in the study, and the pretrained model that it is."""
 

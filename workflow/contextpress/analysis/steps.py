@@ -15,11 +15,14 @@ from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.join import join
 from contextpress.analysis.ladder import ladder as ladder_table
 from contextpress.analysis.observations import OBSERVATIONS
+from contextpress.analysis.predictor import parameters
+from contextpress.analysis.predictor import predictor as fit_and_validate
 from contextpress.analysis.spec import (
     Calibration,
     CalibrationChunk,
     CrammingAnalysis,
     ObservationsSpec,
+    PredictorSpec,
     SpecificationSpec,
 )
 from contextpress.analysis.specification import specification as specification_table
@@ -98,6 +101,15 @@ def cramming(*, spec: CrammingAnalysis, observations: Path, crammed: list[Path],
     found = cramming_finding(rows, spec)
     write_json(finding, found)
     _write_csv(table, bucket_table(rows, spec))
+    log.info("%s %s", found["question"], found["answer"])
+
+
+def predictor(*, spec: PredictorSpec, observations: Path, models: list[Path], finding: Path, table: Path) -> None:
+    """Predict quality from entropies, gap and ratio, on documents, pairs and domains held out (weights: for sizes)."""
+    sizes = {path.parent.name: parameters(path) for path in models}
+    found, rows = fit_and_validate(read_table(observations, OBSERVATIONS), sizes, spec)
+    write_json(finding, found)
+    _write_csv(table, rows)
     log.info("%s %s", found["question"], found["answer"])
 
 

@@ -6,10 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from contextpress.commands.texts import STANDARD_INPUT, text_of, text_of_input
 from contextpress.runtime.errors import UserError
-from contextpress.runtime.files import decoded
-
-STANDARD_INPUT = "standard input"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +25,7 @@ def run(chosen: argparse.Namespace) -> None:
     """
     if chosen.output is None and sys.stdout.isatty():
         raise UserError("a memory file is no text for a terminal; name it with --output, or send it on with > or |")
-    texts = {str(path): _text(str(path), _bytes(path)) for path in chosen.files}
-    if not texts:
-        texts = {STANDARD_INPUT: _text(STANDARD_INPUT, sys.stdin.buffer.read())}
+    texts = {str(path): text_of(path) for path in chosen.files} or {STANDARD_INPUT: text_of_input()}
     # Only now: mistakes in the texts are told before torch is imported.
     from contextpress.commands.loading import load
 
@@ -38,16 +34,3 @@ def run(chosen: argparse.Namespace) -> None:
         sys.stdout.buffer.write(memory.to_bytes())
     else:
         memory.save(chosen.output)
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _text(name: str, data: bytes) -> str:
-    if not data.strip():
-        raise UserError(f"{name} is empty")
-    return decoded(name, data)

@@ -17,6 +17,7 @@ from contextpress.figures import (
     effects,
     encoder,
     grid_panels,
+    predicted,
     rungs,
     specifications,
 )
@@ -81,6 +82,12 @@ def cramming(
     """Draw what memory holds, crammed and from the compressors, by entropy of decoder and encoder."""
     with styled(spec.style):
         save(crammed.draw(read_csv(table), read_json(finding), spec), pdf, svg, png, caption)
+
+
+def predictor(*, spec: TableFigure, finding: Path, pdf: Path, svg: Path, png: Path, caption: Path) -> None:
+    """Draw predicted against observed quality on what was held out from the predictor."""
+    with styled(spec.style):
+        save(predicted.draw(read_json(finding), spec), pdf, svg, png, caption)
 
 
 def dose_response(

@@ -21,6 +21,7 @@ CLAIMS_OF_FIGURES = {
     "grid_effects": "C3",
     "ladder": "controls",
     "cramming": "bound",
+    "predictor": "advice",
     "learning_curves": "training",
 }
 
