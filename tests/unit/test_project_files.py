@@ -46,12 +46,3 @@ def test_the_changelog_names_every_command():
     assert [
         name for name in COMMANDS if f"`{name}`" not in unreleased and f"contextpress {name}`" not in unreleased
     ] == []
-
-
-def test_how_to_write_the_config_out_writes_what_is_there(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "config").mkdir()
-    (code,) = re.findall(r'^    python -c "(.*)"$', (PROJECT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
-    exec(code)
-    for path in ("config/config.yaml", "config/schema.json"):
-        assert (tmp_path / path).read_text() == (PROJECT / path).read_text()

@@ -72,7 +72,7 @@ def test_the_table_has_every_key_with_what_is_allowed():
     assert table["compressor.domains"] == ("empty", "section of number by name or empty")
     assert table["corpus.domains[markov].words"] == ("`64`", "whole number, at least 2, at most 499")
     assert table["lm.warmup.schedule.steps"] == ("`500`", "whole number, above 0")
-    assert table["lm.shapes[].layers"] == ("`4`", "whole number, above 0")
+    assert table["lm.shapes[].layers"] == ("`2`", "whole number, above 0")
     assert table["analysis.claims.c2.predictor"][0] == "`decoder_nll`"
 
 
@@ -186,7 +186,7 @@ def test_every_spec_survives_its_journey_to_a_command(config):
         assert type(spec).read(json.loads(line)) == spec
 
 
-@pytest.mark.parametrize("config", STUDIES, ids=["default", *(preset.stem for preset in PRESETS), "loaded"])
+@pytest.mark.parametrize("config", STUDIES, ids=["default", *(preset.stem for preset in PRESETS), "loaded", "own"])
 def test_the_stored_config_is_the_study_but_for_what_changes_no_result(config):
     beside = {"gpus": 1, "analysis": {**config.get("analysis", {}), "calibration": {"draws": 60}}}
     stored = Plan(config | beside).config().config

@@ -29,7 +29,7 @@ COMMANDS = {
     "compare": "hold two studies side by side, in a page of their own",
     "compress": "press texts into a memory file, by a trained compressor",
     "reconstruct": "write back the texts of a memory file",
-    "advise": "predict how well a text of yours would be reconstructed, and at which ratio well enough",
+    "advise": "predict how well a text would be reconstructed",
     "status": "show the jobs at work, losses, and the time left",
 }
 ROOMS = {

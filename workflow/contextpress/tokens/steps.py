@@ -45,8 +45,7 @@ def encode(*, documents: Path, tokenizer: Path, output: Path) -> None:
     for frame in batches([documents], DOCUMENTS, ["split", "text"], DOCUMENTS_AT_ONCE):
         texts = frame.loc[frame["split"] == "train", "text"].tolist()
         if texts:
-            encoded = loaded(texts, add_special_tokens=False)["input_ids"]
-            ids += [narrow(document, len(loaded)) for document in encoded]
+            ids += [narrow(document, len(loaded)) for document in loaded(texts, add_special_tokens=False)["input_ids"]]
     offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
     save_arrays(output, ids=np.concatenate([narrow([], len(loaded)), *ids]), offsets=offsets)
 
