@@ -28,7 +28,7 @@ from contextpress.runtime.troubles import told
 COMMANDS = {
     "compress": "press texts into a memory file, by a trained compressor",
     "reconstruct": "write back the texts of a memory file",
-    "advise": "predict how well a text of yours would be reconstructed, and at which ratio well enough",
+    "advise": "predict how well your own text would be reconstructed",
     "status": "show the jobs at work, losses, and the time left",
 }
 ROOMS = {
