@@ -25,7 +25,7 @@ from tests.workflow.running import CORES, SMOKE, copy_project, environment, snak
 RESULTS = Path("results/smoke")
 # What says when, where and how fast.
 PARTS_THAT_DIFFER = {"logs", "benchmarks", "checkpoints"}
-FILES_THAT_DIFFER = ("**/record.json", "reconstructions/*.json", "crammed/*.json", "tables/latency.*", "summary.md")
+FILES_THAT_DIFFER = ("**/record.json", "reconstructions/*.json", "crammed/*.json", "tables/latency.*", "summary.*")
 LONGEST_WAIT = 8.0  # seconds to a kill: from the first step at work on, or one time in six from the start on
 # Whom, by what. A job: one step. A run: Snakemake alone. All: Snakemake and its jobs, as by ^C or the loss of power.
 KILLS = [
