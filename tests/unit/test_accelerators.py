@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -62,11 +66,17 @@ def end(process: subprocess.Popen) -> None:
     assert process.wait(60) == 0, process.stderr.read()
 
 
-def test_each_takes_the_first_free_device_and_the_next_waits(start):
-    first, second = start(), None
+def hold_both(start: Callable[[], subprocess.Popen]) -> tuple[subprocess.Popen, subprocess.Popen]:
+    """One after the other: two at once may meet in the queue, and on a busy machine one of them says so."""
+    first = start()
     assert first.stdout.readline() == "holds 0\n"
     second = start()
     assert second.stdout.readline() == "holds 1\n"
+    return first, second
+
+
+def test_each_takes_the_first_free_device_and_the_next_waits(start):
+    first, second = hold_both(start)
     third = start()
     assert third.stdout.readline() == SAID
     end(second)
@@ -77,14 +87,12 @@ def test_each_takes_the_first_free_device_and_the_next_waits(start):
 
 
 def test_a_killed_holder_frees_its_device(start, tmp_path):
-    holders = [start(), start()]
-    held = [process.stdout.readline() for process in holders]
-    assert sorted(held) == ["holds 0\n", "holds 1\n"]
+    holders = hold_both(start)
     waiting = start()
     assert waiting.stdout.readline() == SAID
-    (tmp_path / "marks" / "ab"[int(held[0].split()[1])]).unlink()  # a killed process cannot
+    (tmp_path / "marks" / "a").unlink()  # a killed process cannot
     holders[0].kill()
-    assert waiting.stdout.readline() == held[0]
+    assert waiting.stdout.readline() == "holds 0\n"
 
 
 def test_a_killed_waiter_lets_the_next_one_go_on(start):
@@ -97,6 +105,19 @@ def test_a_killed_waiter_lets_the_next_one_go_on(start):
     waiting.kill()
     end(holder)
     assert behind.stdout.readline() == "holds 0\n"
+
+
+def test_a_queue_that_only_passes_by_is_no_news(tmp_path, monkeypatch, caplog):
+    """Another job holds the queue while it takes a free device, and leaves it at once."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(accelerators, "_held", [])
+    folder = tmp_path / f"contextpress-{os.getuid()}"
+    folder.mkdir()
+    with (folder / accelerators.QUEUE).open("a") as queue, caplog.at_level(logging.INFO):
+        fcntl.flock(queue, fcntl.LOCK_EX)
+        monkeypatch.setattr(time, "sleep", lambda seconds: fcntl.flock(queue, fcntl.LOCK_UN))
+        assert hold(["a"]) == [0]
+    assert caplog.messages == []
 
 
 def test_never_two_holders_of_one_device(start):
@@ -112,8 +133,7 @@ def test_never_two_holders_of_one_device(start):
 
 
 def test_a_job_for_several_devices_is_not_overtaken(start):
-    one, two = start(), start()
-    assert {one.stdout.readline(), two.stdout.readline()} == {"holds 0\n", "holds 1\n"}
+    one, two = hold_both(start)
     both = start(count=2)
     assert both.stdout.readline() == SAID
     late = start()

@@ -78,8 +78,10 @@ def hold(devices: Sequence[str], count: int = 1) -> list[int]:
         folder.mkdir(mode=0o700, exist_ok=True)
         with (folder / QUEUE).open("a") as queue:
             if not _locked(queue):
-                told = _tell(len(devices))
-                fcntl.flock(queue, fcntl.LOCK_EX)
+                time.sleep(SECONDS_BETWEEN_LOOKS)  # who finds a free device has left the queue by then
+                if not _locked(queue):
+                    told = _tell(len(devices))
+                    fcntl.flock(queue, fcntl.LOCK_EX)
             while True:
                 for place, name in enumerate(devices):
                     if place not in taken and len(taken) < count:
