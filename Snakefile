@@ -27,6 +27,7 @@ include: "workflow/rules/reconstruction.smk"
 include: "workflow/rules/latency.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/calibration.smk"
 
 

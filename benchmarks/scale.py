@@ -16,7 +16,8 @@ import yaml
 
 from benchmarks import flops
 from benchmarks.shapes import SHAPES, Shape
-from contextpress.plan import Model, Plan
+from contextpress.jobs import Model
+from contextpress.plan import Plan
 
 # The paper states sizes, 50B tokens, and six mixtures; all else is our assumption.
 TOKENS, MIXTURES, SEEDS = 50e9, 6, 3

@@ -1,0 +1,158 @@
+rule summary:
+    """What a reader sees first: verdicts, figures, what was run, versions, time."""
+    input:
+        code=code_of("report", "summary", "page.css"),
+        observations=rules.observations.output,
+        findings=FINDINGS,
+        figures=expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURES),
+        captions=expand(f"{RESULTS}/figures/{{name}}.rst", name=FIGURES),
+        drawings=expand(f"{RESULTS}/figures/{{name}}.svg", name=FIGURES),
+        records=[
+            *sorted(
+                {
+                    str(Path(start_of_model(name)).parent / "record.json")
+                    for name in PRETRAINED
+                }
+            ),
+            *(
+                str(Path(lm_weights(name)).parent / "record.json")
+                for name in PLAN.models
+            ),
+            *expand(rules.compressor.output.record, compressor=PLAN.jobs),
+            *expand(rules.reconstruct.output.record, compressor=PLAN.jobs),
+            *expand(rules.cram.output.record, model=PLAN.decoders),
+        ],
+    output:
+        text=f"{RESULTS}/summary.md",
+        page=report(
+            f"{RESULTS}/summary.html",
+            caption="../report/summary.rst",
+            category="1 Summary",
+            labels={"page": "verdicts, figures, methods, costs, versions"},
+        ),
+        verdicts=f"{RESULTS}/verdicts.html",
+    log:
+        f"{RESULTS}/logs/report/summary.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/summary.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.summary),
+    shell:
+        "contextpress report summary --spec {params.spec:q} --observations {input.observations:q}"
+        " --findings {input.findings:q} --figures {input.figures:q} --captions {input.captions:q}"
+        " --drawings {input.drawings:q} --records {input.records:q}"
+        " --output {output.text:q} --page {output.page:q} --table {output.verdicts:q} &> {log:q}"
+
+
+rule findings_report:
+    """Each claim at length: measured numbers beside the paper's, and what does not carry over."""
+    input:
+        code=code_of("report", "findings", "page.css"),
+        observations=rules.observations.output,
+        findings=FINDINGS,
+        grid_effects=rules.claims.output.grid_effects,
+        specification=rules.specification_table.output,
+        ladder=rules.ladder_table.output,
+        cramming=rules.cramming_bound.output.finding,
+        dose_response=DOSE_RESPONSE,
+    output:
+        text=f"{RESULTS}/findings.md",
+        page=report(
+            f"{RESULTS}/findings.html",
+            caption="../report/findings.rst",
+            category="3 Findings",
+            labels={"page": "each claim at length, beside the paper's numbers"},
+        ),
+    log:
+        f"{RESULTS}/logs/report/findings.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/findings.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.summary),
+    shell:
+        "contextpress report findings --spec {params.spec:q} --observations {input.observations:q}"
+        " --findings {input.findings:q} --grid-effects {input.grid_effects:q}"
+        " --specification {input.specification:q} --ladder {input.ladder:q} --cramming {input.cramming:q}"
+        " --dose-response {input.dose_response:q} --output {output.text:q} --page {output.page:q} &> {log:q}"
+
+
+# The explorer sets the tokens of passages and reconstructions side by side: only where all models have the same.
+EXPLORER = []
+
+if not PLAN.own:
+
+    rule explorer:
+        """Every passage with its reconstructions and scores, in one page for a browser."""
+        input:
+            code=code_of(
+                "report", "explorer", "explorer.html", "explorer.css", "explorer.js"
+            ),
+            observations=rules.observations.output,
+            passages=rules.passages.output.passages,
+            scores=expand(rules.score.output.tokens, model=PLAN.models),
+            reconstructions=expand(rules.reconstruct.output.table, compressor=PLAN.jobs),
+            tokenizer=rules.tokenizer.output.tokenizer,
+        output:
+            f"{RESULTS}/explorer.html",
+        log:
+            f"{RESULTS}/logs/report/explorer.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/report/explorer.jsonl"
+        conda:
+            ENVIRONMENT
+        params:
+            spec=spec_of(PLAN.explorer),
+            tokenizer=folder_of("tokenizer"),
+        shell:
+            "contextpress report explorer --spec {params.spec:q} --observations {input.observations:q}"
+            " --passages {input.passages:q} --scores {input.scores:q} --reconstructions {input.reconstructions:q}"
+            " --tokenizer {params.tokenizer:q} --output {output:q} &> {log:q}"
+
+    EXPLORER += rules.explorer.output
+
+
+rule cards:
+    """The model card of every compressor. A step of its own: its metrics are known long after the training."""
+    input:
+        code=code_of("report", "cards"),
+        observations=rules.observations.output,
+        descriptions=expand(rules.compressor.output.description, compressor=PLAN.jobs),
+        weights=expand(rules.compressor.output.weights, compressor=PLAN.jobs),
+        models=[lm_weights(name) for name in PLAN.models],
+    output:
+        expand(f"{RESULTS}/compressors/{{compressor}}/README.md", compressor=PLAN.jobs),
+    log:
+        f"{RESULTS}/logs/report/cards.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/cards.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.cards),
+        compressors=lambda wildcards, input: [
+            str(Path(path).parent) for path in input.descriptions
+        ],
+    shell:
+        "contextpress report cards --spec {params.spec:q} --observations {input.observations:q}"
+        " --compressors {params.compressors:q} --output {output:q} &> {log:q}"
+
+
+# The committed copy is that of the default study; another study's findings stay with its results.
+if PLAN.study.study == "default":
+
+    rule docs:
+        """Named target: the committed copy of the default study's findings."""
+        input:
+            rules.findings_report.output.text,
+        output:
+            "docs/findings.md",
+        log:
+            f"{RESULTS}/logs/report/docs.log",
+        conda:
+            ENVIRONMENT
+        shell:
+            "cp {input:q} {output:q} &> {log:q}"
