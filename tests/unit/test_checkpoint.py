@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from contextpress.lm.pretrain import new_model, pretrain, warm_up
-from contextpress.lm.spec import CopyWarmup, Pretraining, Shape
+from contextpress.lm.spec import CopyWarmup, Pretraining, Shape, WarmupSpec
 from contextpress.runtime import checkpoint as checkpoint_module
 from contextpress.runtime.checkpoint import SECONDS_VARIABLE, Checkpoint, fingerprint, work_in
 from contextpress.runtime.closure import PACKAGE
@@ -54,8 +54,8 @@ def train(kind: str, checkpoint: Checkpoint | None = None) -> tuple[bytes, list[
     model = new_model(SHAPE, VOCABULARY, BOS, torch.device("cpu")).train()
     model.config.attention_dropout = model.model.layers[0].self_attn.attention_dropout = 0.2
     if kind == "warm_up":
-        spec = CopyWarmup(schedule=SCHEDULE, longest=8)
-        done = warm_up(model, spec, (1, 2), ORDINARY, BOS, RESTATE, checkpoint)
+        spec = WarmupSpec(shape=SHAPE, warmup=CopyWarmup(schedule=SCHEDULE, longest=8), groups=(1, 2))
+        done = warm_up(model, spec, ORDINARY, BOS, RESTATE, checkpoint)
     else:
         spec = Pretraining(schedule=SCHEDULE, row=12)
         done = pretrain(model, spec, (1, 2), WINDOWS, ORDINARY, BOS, RESTATE, 5, "D1", checkpoint)

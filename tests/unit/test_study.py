@@ -291,7 +291,7 @@ EIGHT = {"steps": 9, "batch": 48, "learning_rate": 3e-3, "processes": 8}
         ({"studdy": "x"}, "config key studdy is not known; known here: study, seeds, gpus, corpus"),
         (
             {"lm": {"warmup": {"rows": 3}}},
-            "config key lm.warmup.rows is not known; known here: schedule, longest, seed",
+            "config key lm.warmup.rows is not known; known here: schedule, longest",
         ),
         ({"seeds": [True]}, "config key seeds[0] is true: a number is wanted"),
         ({"seeds": [1, 1]}, "config key seeds is [1, 1]: the entries must differ"),

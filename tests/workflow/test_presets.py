@@ -14,7 +14,7 @@ from tests.workflow.running import run
 pytestmark = pytest.mark.workflow
 
 
-@pytest.mark.parametrize("preset", ["grid", "controls", "trained_decoder", "qwen", "paper"])
+@pytest.mark.parametrize("preset", ["grid", "controls", "warmups", "trained_decoder", "qwen", "paper"])
 def test_a_preset_is_planned(checkout, preset):
     path = f"config/presets/{preset}.yaml"
     plan = Plan(yaml.safe_load((checkout / path).read_text(encoding="utf-8")))

@@ -125,6 +125,7 @@ KEYS = {
     "lm.shapes[0].heads": (4, "warmup"),
     "lm.shapes[0].intermediate": (96, "warmup"),
     "lm.shapes[0].context": (256, "warmup"),
+    "lm.shapes[0].seed": (1, "warmup"),
     **{
         f"lm.models[{place}].{key}": (value, REFUSED)
         for place in (0, 1)
@@ -150,7 +151,6 @@ KEYS = {
     "lm.warmup.schedule.processes": (2, "warmup"),
     "lm.warmup.schedule.sharding": ("full", REFUSED),
     "lm.warmup.longest": (8, "warmup"),
-    "lm.warmup.seed": (1, "warmup"),
     "lm.pretraining.schedule.steps": (101, "pretrain"),
     "lm.pretraining.schedule.batch": (17, "pretrain"),
     "lm.pretraining.schedule.learning_rate": (0.02, "pretrain"),

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from contextpress.lm.rows import IGNORED, Rows, draw_lengths, in_turn, plain_rows, restated_rows, superpose
-from contextpress.lm.spec import CopyWarmup, Pretraining, Shape
+from contextpress.lm.spec import Pretraining, Shape, WarmupSpec
 from contextpress.runtime.checkpoint import Checkpoint
 from contextpress.runtime.device import attention_kernel
 from contextpress.runtime.fit import fit
@@ -68,29 +68,29 @@ class NextToken(Objective):
 
 def warm_up(
     model: PreTrainedModel,
-    spec: CopyWarmup,
-    groups: tuple[int, ...],
+    spec: WarmupSpec,
     ordinary: Tensor,
     bos: int,
     restate: int,
     checkpoint: Checkpoint | None = None,
 ) -> History:
-    """Teach ``model`` to restate uniform random draws from the ids ``ordinary`` [n], shown in ``groups``."""
-    generator = generator_at(spec.seed, "lengths")
-    rows, steps, places = spec.schedule.batch, spec.schedule.steps, max(groups)
+    """Teach ``model`` to restate uniform random draws from the ids ``ordinary`` [n], shown in the spec's groups."""
+    groups, schedule, seed = spec.groups, spec.warmup.schedule, spec.shape.seed
+    generator = generator_at(seed, "lengths")
+    rows, steps, places = schedule.batch, schedule.steps, max(groups)
     pressed = in_turn(groups, rows)
     # One length a step, so that no row waits for a longer one. Short texts first: what is to be found is how to look
     # back, and few vectors are sooner searched than many.
-    longest = [max(places, round(min(1.0, 1.5 * (step + 1) / steps) * spec.longest)) for step in range(steps)]
+    longest = [max(places, round(min(1.0, 1.5 * (step + 1) / steps) * spec.warmup.longest)) for step in range(steps)]
     lengths = [int(draw_lengths(1, most, groups, generator)) for most in longest]
 
     def inputs_of(step: int) -> Inputs:
         shown = torch.full((rows,), lengths[step])
-        drawn = _random(ordinary, rows, 2 * lengths[step], generator_at(spec.seed, step))
+        drawn = _random(ordinary, rows, 2 * lengths[step], generator_at(seed, step))
         return restated_rows(drawn, shown, pressed, places, bos, restate, language=False)
 
     tokens = rows * sum(2 * length + 1 for length in lengths)
-    return fit("copy warm-up", NextToken(model), inputs_of, spec.schedule, tokens, checkpoint)
+    return fit("copy warm-up", NextToken(model), inputs_of, schedule, tokens, checkpoint)
 
 
 def pretrain(

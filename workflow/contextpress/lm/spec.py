@@ -26,6 +26,12 @@ class Shape(Spec):
     heads: Whole = Field(6, gt=0, description="attention heads")
     intermediate: Whole = Field(512, gt=0, description="inner size of the gated feed-forward part")
     context: Whole = Field(256, gt=0, description="longest input in tokens, memory vectors included")
+    seed: Whole = Field(
+        0,
+        ge=0,
+        description="of its warm-up: of the first weights and of the random ids. Models of two shapes that differ in "
+        "nothing else share nothing",
+    )
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
@@ -45,7 +51,6 @@ class CopyWarmup(Spec):
         description="optimisation of the warm-up; in trials many small steps learned it sooner than few large ones",
     )
     longest: Whole = Field(32, gt=0, description="longest text that is shown and restated, in tokens")
-    seed: Whole = Field(0, ge=0, description="of the first weights and of the random ids")
 
 
 class Pretraining(Spec):

@@ -20,13 +20,13 @@ from contextpress.tokens.tokenizer import TOKENIZER, load_tokenizer, ordinary_id
 
 def warmup(*, spec: WarmupSpec, tokenizer: Path, checkpoints: Path, output: Path, record: Path) -> None:
     """Teach a new model to restate random ids; the start of all models of this shape."""
-    device = prepare(spec.warmup.seed, spec.warmup.schedule.processes)
+    device = prepare(spec.shape.seed, spec.warmup.schedule.processes)
     words = load_tokenizer(tokenizer)
     bos, restate = _marks(words.bos_token_id, restate_id(words))
     model = new_model(spec.shape, len(words), bos, device)
     ordinary = torch.tensor(ordinary_ids(words))
     with work_in(checkpoints, fingerprint(spec, __name__, [tokenizer / TOKENIZER])) as checkpoint:
-        done = warm_up(model, spec.warmup, spec.groups, ordinary, bos, restate, checkpoint)
+        done = warm_up(model, spec, ordinary, bos, restate, checkpoint)
         if checkpoint.main:
             save_model(model, output)
             done.keep(spec, device_name(device), output / "history.parquet", record)
