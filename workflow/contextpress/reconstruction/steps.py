@@ -22,9 +22,9 @@ from contextpress.reconstruction.table import CONDITIONS, CRAMMED, RECONSTRUCTIO
 from contextpress.runtime.device import device_name, prepare
 from contextpress.runtime.record import write_record
 from contextpress.runtime.tables import batches, write_table, writing
-from contextpress.tokens.own import encoded, filled, padded
+from contextpress.tokens.own import filled, padded
 from contextpress.tokens.passages import PASSAGES, sampled
-from contextpress.tokens.tokenizer import load_tokenizer, restate_id
+from contextpress.tokens.tokenizer import encoded, load_tokenizer, restate_id
 
 
 def reconstruct(

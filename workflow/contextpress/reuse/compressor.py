@@ -22,8 +22,8 @@ from contextpress.reuse.pieces import Piece, pieces
 from contextpress.runtime.device import rows_at_once
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import filling, replacing, sha256
-from contextpress.tokens.own import encoded, filled
-from contextpress.tokens.tokenizer import load_tokenizer
+from contextpress.tokens.own import filled
+from contextpress.tokens.tokenizer import encoded, load_tokenizer
 
 CARD = "README.md"
 # Of a part's folder: what its loading reads. A study keeps losses and records there as well.
@@ -106,7 +106,7 @@ class Compressor:
         if isinstance(texts, str) or not texts:
             raise UserError("compress takes a list of one text or more")
         names = tuple(names or map(str, range(len(texts))))
-        ids = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        ids = encoded(self.tokenizer, texts)
         for name, own in zip(names, ids, strict=True):
             if not own:
                 raise UserError(f"text {name} is empty")
