@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from contextpress.cli import _add_options
-from contextpress.compressor.folder import load_compressor
+from contextpress.compressor.folder import load_compressor, parts_of
 from contextpress.compressor.objectives import NOTHING, RestatingOtherTokens
 from contextpress.compressor.other_tokens import OtherTokens
 from contextpress.compressor.readouts import READOUTS
@@ -170,8 +170,9 @@ class Study:
         return made
 
     def loaded(self, spec: CompressorSpec):
-        parts = self.models[spec.encoder], self.models[spec.decoder], self.folder / "tokens/tokenizer"
-        return load_compressor(self.trained(spec), *parts, DEVICE, self.own(spec.encoder, spec.decoder))
+        models = self.models[spec.encoder], self.models[spec.decoder]
+        parts = parts_of(*models, self.folder / "tokens/tokenizer", **self.own(spec.encoder, spec.decoder))
+        return load_compressor(self.trained(spec), parts, DEVICE)
 
 
 @pytest.fixture(scope="module")
@@ -449,11 +450,11 @@ def test_latency_is_timed_by_each_models_own_tokens(study, tmp_path):
 def test_a_compressor_knows_its_tokenizers(study):
     spec = study.spec("plain", "qwen")
     folder = study.trained(spec)
-    parts = study.models["plain"], study.models["qwen"], study.folder / "tokens/tokenizer"
+    parts = parts_of(study.models["plain"], study.models["qwen"], study.folder / "tokens/tokenizer")
     with pytest.raises(UserError, match="a tokenizer of its own, and no decoder_tokenizer is given"):
-        load_compressor(folder, *parts, DEVICE)
+        load_compressor(folder, parts, DEVICE)
     with pytest.raises(UserError, match="was trained on another decoder_tokenizer"):
-        load_compressor(folder, *parts, DEVICE, {"decoder_tokenizer": study.words["neox"]})
+        load_compressor(folder, parts | {"decoder_tokenizer": study.words["neox"]}, DEVICE)
 
 
 @pytest.mark.parametrize(("encoder", "decoder"), [("plain", "qwen"), ("qwen", "plain"), ("qwen", "neox")])

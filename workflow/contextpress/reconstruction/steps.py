@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from contextpress.compressor.folder import load_compressor, own_tokenizers
+from contextpress.compressor.folder import load_compressor, parts_of
 from contextpress.lm.folder import load_model
 from contextpress.reconstruction.conditions import BLOCK, blocks, other_passages
 from contextpress.reconstruction.conditions import reconstruct as under_each_condition
@@ -48,9 +48,9 @@ def reconstruct(
     """
     device = prepare(0)
     started = time.perf_counter()
-    own = own_tokenizers(encoder_tokenizer, decoder_tokenizer)
+    folders = parts_of(encoder, decoder, tokenizer, encoder_tokenizer, decoder_tokenizer)
     study, writes = load_tokenizer(tokenizer), load_tokenizer(decoder_tokenizer or tokenizer)
-    model = load_compressor(compressor, encoder, decoder, tokenizer, device, own)
+    model = load_compressor(compressor, folders, device)
     passes, positions = 0, 0
     with torch.inference_mode(), writing(output, RECONSTRUCTIONS) as write:
         # Block by block the same passages, in the tokens of the decoder and of the encoder.
@@ -60,7 +60,7 @@ def reconstruct(
             others = other_passages(frame["domain"] + "/" + frame["variant"], frame["document_id"]).to(device)
             sample = torch.from_numpy(np.flatnonzero(frame["sampled"])).to(device)
             other_tokens: dict[str, torch.Tensor] = {}
-            if own:
+            if encoder_tokenizer or decoder_tokenizer:
                 width = model.slots * model.read_per_vector()
                 read = filled(seen["token_ids"].tolist(), width, model.encoder_bos)
                 other_tokens = {"read": torch.from_numpy(read).to(device), "lengths": lengths}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -53,7 +53,7 @@ class Compressor:
         self._folder, self._described = folder, describe(folder)
         told = {role: getattr(self._described, role) for role in NEEDED}
         self._parts = {role: (folder / part.file).parent for role, part in told.items() if part}
-        self._model = load_compressor(folder, *self._three(self._parts), device, self._own(self._parts))
+        self._model = load_compressor(folder, self._parts, device)
         self._device = device
         self._maker = Maker(folder=str(folder.resolve()), sha256=sha256(folder / WEIGHTS))
         self.tokenizer = load_tokenizer(self._parts["tokenizer"])
@@ -82,7 +82,7 @@ class Compressor:
                 for path in sorted(path for pattern in NEEDED[role] for path in source.glob(pattern)):
                     shutil.copyfile(path, drafts / path.name)
         copied = {role: folder / role for role in self._parts}
-        save_compressor(self._model, self._described.spec, *self._three(copied), folder, self._own(copied))
+        save_compressor(self._model, self._described.spec, copied, folder)
         card = self._folder / CARD
         if card.is_file() and folder.resolve() != self._folder.resolve():
             with replacing(folder / CARD) as draft:
@@ -197,14 +197,6 @@ class Compressor:
             return text
         (own,) = encoded(self.tokenizer, [text])
         return str(self.tokenizer.decode(own[: piece.kept], clean_up_tokenization_spaces=False))
-
-    @staticmethod
-    def _three(parts: Mapping[str, Path]) -> tuple[Path, Path, Path]:
-        return parts["encoder"], parts["decoder"], parts["tokenizer"]
-
-    @staticmethod
-    def _own(parts: Mapping[str, Path]) -> dict[str, Path]:
-        return {role: parts[role] for role in OWN if role in parts}
 
     def _windows(self, memory: Memory) -> list[list[tuple[Tensor, Piece]]]:
         """The memory [S, features] of each window of each text, and what it was pressed from."""
