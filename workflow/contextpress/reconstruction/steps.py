@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -53,14 +54,15 @@ def reconstruct(
     model = load_compressor(compressor, folders, device)
     passes, positions = 0, 0
     with torch.inference_mode(), writing(output, RECONSTRUCTIONS) as write:
-        # Block by block the same passages, in the tokens of the decoder and of the encoder.
-        sources = [decoder_passages or passages, encoder_passages or passages]
-        for frame, seen in zip(*map(_blocks, sources), strict=True):
+        # Block by block the same passages: in the decoder's tokens, and in the encoder's where theirs may differ.
+        own = encoder_tokenizer is not None or decoder_tokenizer is not None
+        of_encoder: Iterator[pd.DataFrame | None] = _blocks(encoder_passages or passages) if own else repeat(None)
+        for frame, seen in zip(_blocks(decoder_passages or passages), of_encoder, strict=own):
             ids, lengths = (torch.from_numpy(a).to(device) for a in padded(frame["token_ids"].tolist(), model.bos))
             others = other_passages(frame["domain"] + "/" + frame["variant"], frame["document_id"]).to(device)
             sample = torch.from_numpy(np.flatnonzero(frame["sampled"])).to(device)
             other_tokens: dict[str, torch.Tensor] = {}
-            if encoder_tokenizer or decoder_tokenizer:
+            if seen is not None:
                 width = model.slots * model.read_per_vector()
                 read = filled(seen["token_ids"].tolist(), width, model.encoder_bos)
                 other_tokens = {"read": torch.from_numpy(read).to(device), "lengths": lengths}
