@@ -9,7 +9,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from contextpress.compressor.description import WEIGHTS, describe
 from contextpress.compressor.folder import OWN, load_compressor, save_compressor
@@ -111,17 +111,16 @@ class Compressor:
             if not own:
                 raise UserError(f"text {name} is empty")
         cut = [pieces(len(own), self.window, self.ratio) for own in ids]
-        rows = [self._row(own, piece) for own, parts in zip(ids, cut, strict=True) for piece in parts]
+        whole = [(own, piece) for own, parts in zip(ids, cut, strict=True) for piece in parts]
+        windows = [own[piece.start : piece.start + piece.tokens] for own, piece in whole]
+        rows = self._rows(windows, [piece.slots for _, piece in whole])
         memory = _by_size(rows, self._rows_at_once(), self._model.compress)
         vectors = tuple(torch.cat([next(memory) for _ in parts]) for parts in cut)
         written = None
         if self._writes:
             most = self._described.spec.decoder_window
-            of_each = [
-                encoded(self._writes, [self._text(own, piece) for piece in parts])
-                for own, parts in zip(ids, cut, strict=True)
-            ]
-            written = tuple(tuple(len(row[:most]) for row in rows) for rows in of_each)
+            counts = (len(row[:most]) for row in self._retold(windows, self._writes))
+            written = tuple(tuple(next(counts) for _ in parts) for parts in cut)
         return Memory(vectors, tuple(map(len, ids)), names, self._maker, written)
 
     @torch.no_grad()
@@ -177,17 +176,18 @@ class Compressor:
         text = torch.tensor([ids] * len(rows), dtype=torch.long, device=self._device)
         return joined([prefix, self._model.embed(text)])
 
-    def _row(self, ids: list[int], piece: Piece) -> Tensor:
+    def _rows(self, windows: list[list[int]], slots: list[int]) -> list[Tensor]:
+        """What the encoder reads of each window, filled up for as many vectors as it is to have."""
         if self._reads:
-            length = piece.slots * self._model.read_per_vector()
-            (read,) = filled(encoded(self._reads, [self._text(ids, piece)]), length, self._model.encoder_bos)
-            return torch.from_numpy(read).to(self._device)
-        own = ids[piece.start : piece.start + piece.tokens]
-        return torch.tensor(own + own[-1:] * (piece.slots * self.ratio - len(own)), device=self._device)
+            read, each, bos = self._retold(windows, self._reads), self._model.read_per_vector(), self._model.encoder_bos
+            rows = [filled([row], count * each, bos) for row, count in zip(read, slots, strict=True)]
+        else:
+            rows = [filled([row], count * self.ratio, row[-1]) for row, count in zip(windows, slots, strict=True)]
+        return [torch.from_numpy(row[0]).to(self._device) for row in rows]
 
-    def _text(self, ids: list[int], piece: Piece) -> str:
-        own = ids[piece.start : piece.start + piece.tokens]
-        return str(self.tokenizer.decode(own, clean_up_tokenization_spaces=False))
+    def _retold(self, windows: list[list[int]], words: PreTrainedTokenizerBase) -> list[list[int]]:
+        """The text of each window in other tokens."""
+        return encoded(words, self.tokenizer.batch_decode(windows, clean_up_tokenization_spaces=False))
 
     def _kept(self, ids: Tensor, piece: Piece) -> str:
         """What a text takes of a window that the decoder has written in tokens of its own."""
