@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,9 @@ from contextpress.analysis.observations import OBSERVATIONS
 from contextpress.runtime.tables import write_table
 from tests.unit.fake_study import observations
 from tests.unit.small_study import STEPS, step
+
+if TYPE_CHECKING:
+    from tests.unit.mixed_study import Study
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +39,11 @@ def study(finished, tmp_path, monkeypatch) -> Path:
     folder = Path(shutil.copytree(finished, tmp_path / "study"))
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def mixed(tmp_path_factory) -> Study:
+    """A study of models with tokenizers of their own; its compressors are trained when they are asked for."""
+    from tests.unit.mixed_study import Study  # only now: most tests do without torch
+
+    return Study(tmp_path_factory.mktemp("mixed"))

@@ -17,7 +17,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from contextpress.compressor.folder import build, save_compressor
+from contextpress.compressor.folder import build, parts_of, save_compressor
 from contextpress.compressor.spec import Architecture, CompressorSpec, Curriculum
 from contextpress.lm.folder import save_model
 from contextpress.runtime.schedule import Schedule
@@ -88,12 +88,12 @@ def tiny_study(results: Path, name: str = "tried", seed: int = 0, **architecture
         domains={"prose": 1.0},
         seed=0,
     )
-    parts = (results / "lm/one", results / "lm/two", results / "tokens/tokenizer")
+    parts = parts_of(results / "lm/one", results / "lm/two", results / "tokens/tokenizer")
     torch.manual_seed(seed)
-    made = build(spec, *parts, torch.device("cpu"))
+    made = build(spec, parts, torch.device("cpu"))
     with torch.no_grad():
         for p in made.parameters():
             if p.requires_grad:
                 p.add_(0.05 * torch.randn_like(p))
-    save_compressor(made, spec, *parts, results / "compressors" / name)
+    save_compressor(made, spec, parts, results / "compressors" / name)
     return results / "compressors" / name

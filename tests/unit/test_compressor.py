@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from contextpress.compressor.connectors import CONNECTORS, Alignment
-from contextpress.compressor.folder import load_compressor, save_compressor
+from contextpress.compressor.folder import load_compressor, parts_of, save_compressor
 from contextpress.compressor.model import Compressor
 from contextpress.compressor.objectives import Autoencoding
 from contextpress.compressor.readouts import READOUTS, Interleaved, MeanPool, MemoryTokens
@@ -209,12 +209,13 @@ def test_a_compressor_comes_back_unchanged_and_only_on_its_own_models(readout, t
         for p in made.parameters():
             if p.requires_grad:
                 p.add_(0.1)
-    save_compressor(made, spec, tmp_path / "e", tmp_path / "d", tmp_path / "words", tmp_path / "x")
+    parts = parts_of(tmp_path / "e", tmp_path / "d", tmp_path / "words")
+    save_compressor(made, spec, parts, tmp_path / "x")
     device = torch.device("cpu")
-    again = load_compressor(tmp_path / "x", tmp_path / "e", tmp_path / "d", tmp_path / "words", device)
+    again = load_compressor(tmp_path / "x", parts, device)
     torch.testing.assert_close(again.compress(passages()), made.eval().compress(passages()))
     with pytest.raises(UserError, match="trained on another decoder"):
-        load_compressor(tmp_path / "x", tmp_path / "e", tmp_path / "e", tmp_path / "words", device)
+        load_compressor(tmp_path / "x", parts | {"decoder": tmp_path / "e"}, device)
 
 
 def test_a_ratio_that_does_not_divide_the_window_is_refused():

@@ -176,11 +176,11 @@ def _chunks(
 
     from contextpress.reuse.pieces import pieces
     from contextpress.runtime.device import prepare
-    from contextpress.tokens.tokenizer import load_tokenizer
+    from contextpress.tokens.tokenizer import encoded, load_tokenizer
 
     logging.disable_progress_bar()
     tokenizer = load_tokenizer(study / "tokens/tokenizer")
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    (ids,) = encoded(tokenizer, [text])
     if not ids:
         raise UserError(f"{name} is empty")
     cut = pieces(len(ids), predictor.window, 1)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from contextpress.compressor.spec import CompressorSpec, is_none
+from contextpress.compressor.spec import CompressorSpec
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import read_json
-from contextpress.runtime.spec import Spec
+from contextpress.runtime.spec import Spec, is_empty
 
 WEIGHTS, DESCRIPTION = "compressor.safetensors", "compressor.json"
 
@@ -28,8 +28,8 @@ class Description(Spec):
     encoder: Part
     decoder: Part
     tokenizer: Part
-    encoder_tokenizer: Part | None = Field(None, exclude_if=is_none, description="its own, if it has one")
-    decoder_tokenizer: Part | None = Field(None, exclude_if=is_none, description="its own, if it has one")
+    encoder_tokenizer: Part | None = Field(None, exclude_if=is_empty, description="its own, if it has one")
+    decoder_tokenizer: Part | None = Field(None, exclude_if=is_empty, description="its own, if it has one")
 
 
 def describe(folder: Path) -> Description:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -20,31 +19,29 @@ from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import reading, replacing, sha256, write_json
 from contextpress.tokens.tokenizer import TOKENIZER, load_tokenizer, restate_id
 
+OWN = ("encoder_tokenizer", "decoder_tokenizer")  # of those models that have one
 # What a compressor is trained on top of, and the file of each that it is recognised by.
-PARTS = {"encoder": MODEL_WEIGHTS, "decoder": MODEL_WEIGHTS, "tokenizer": TOKENIZER}
-# And where a model has its own: folders of these are handed on as ``own``, by role.
-OWN = {"encoder_tokenizer": TOKENIZER, "decoder_tokenizer": TOKENIZER}
-NONE: Mapping[str, Path] = MappingProxyType({})
+PARTS = {"encoder": MODEL_WEIGHTS, "decoder": MODEL_WEIGHTS, "tokenizer": TOKENIZER, **dict.fromkeys(OWN, TOKENIZER)}
 
 
-def own_tokenizers(encoder: Path | None, decoder: Path | None) -> dict[str, Path]:
-    """The folders that are given, by role."""
-    return {role: folder for role, folder in zip(OWN, (encoder, decoder), strict=True) if folder}
-
-
-def build(
-    spec: CompressorSpec,
+def parts_of(
     encoder: Path,
     decoder: Path,
     tokenizer: Path,
-    device: torch.device,
-    own: Mapping[str, Path] = NONE,
-) -> Compressor:
-    """A compressor of two pretrained models, its new parts untrained."""
-    reads, writes = (load_tokenizer(own.get(role, tokenizer)) for role in OWN)
+    encoder_tokenizer: Path | None = None,
+    decoder_tokenizer: Path | None = None,
+) -> dict[str, Path]:
+    """What a compressor is trained on top of: the folders that are given, by role."""
+    folders = (encoder, decoder, tokenizer, encoder_tokenizer, decoder_tokenizer)
+    return {role: folder for role, folder in zip(PARTS, folders, strict=True) if folder}
+
+
+def build(spec: CompressorSpec, parts: Mapping[str, Path], device: torch.device) -> Compressor:
+    """A compressor of two pretrained models, its new parts untrained; ``parts`` are folders by role."""
+    reads, writes = (load_tokenizer(parts.get(role, parts["tokenizer"])) for role in OWN)
     return Compressor(
-        load_model(encoder, device),
-        load_model(decoder, device),
+        load_model(parts["encoder"], device),
+        load_model(parts["decoder"], device),
         spec.architecture,
         spec.window,
         writes.bos_token_id,
@@ -54,54 +51,38 @@ def build(
     ).to(device)
 
 
-def save_compressor(
-    compressor: Compressor,
-    spec: CompressorSpec,
-    encoder: Path,
-    decoder: Path,
-    tokenizer: Path,
-    folder: Path,
-    own: Mapping[str, Path] = NONE,
-) -> None:
+def save_compressor(compressor: Compressor, spec: CompressorSpec, parts: Mapping[str, Path], folder: Path) -> None:
     """Save the weights that were trained; where the parts lie that the rest comes from, and their hashes."""
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / WEIGHTS) as draft:
         save_file(_trained(compressor), draft)
         seals.seal(draft)
-    parts = {}
-    for role, part in {"encoder": encoder, "decoder": decoder, "tokenizer": tokenizer, **own}.items():
-        file = part / (PARTS | OWN)[role]
-        parts[role] = Part(file=Path(os.path.relpath(file, folder)).as_posix(), sha256=sha256(file))
-    write_json(folder / DESCRIPTION, Description(spec=spec, **parts).model_dump(mode="json"))
+    told = {}
+    for role, part in parts.items():
+        file = part / PARTS[role]
+        told[role] = Part(file=Path(os.path.relpath(file, folder)).as_posix(), sha256=sha256(file))
+    write_json(folder / DESCRIPTION, Description(spec=spec, **told).model_dump(mode="json"))
 
 
-def load_compressor(
-    folder: Path,
-    encoder: Path,
-    decoder: Path,
-    tokenizer: Path,
-    device: torch.device,
-    own: Mapping[str, Path] = NONE,
-) -> Compressor:
+def load_compressor(folder: Path, parts: Mapping[str, Path], device: torch.device) -> Compressor:
     """Put a trained compressor back on top of the very parts it was trained on, in evaluation mode.
 
     Raises:
         UserError: if one of them is another or is not there, a file is damaged, or the weights do not fit.
     """
     described = describe(folder)
-    folders = {"encoder": encoder, "decoder": decoder, "tokenizer": tokenizer, **own}
-    parts = {role: path / (PARTS | OWN)[role] for role, path in folders.items()}
-    lacking = [role for role in OWN if getattr(described, role) is not None and role not in own]
+    files = {role: part / PARTS[role] for role, part in parts.items()}
+    lacking = [role for role in OWN if getattr(described, role) is not None and role not in parts]
     if lacking:
         raise UserError(
             f"compressor {folder}: one of its models has a tokenizer of its own, and no {lacking[0]} is given"
         )
-    for role, file in parts.items():
+    for role, file in files.items():
         if not file.is_file():
             raise UserError(f"compressor {folder}: its {role} is not at {file.parent} (no file {file.name})")
-    compressor = build(described.spec, encoder, decoder, tokenizer, device, own)
+    compressor = build(described.spec, parts, device)
     # Only now: of a damaged part the loading tells more.
-    for role, file in parts.items():
+    for role, file in files.items():
         recorded = getattr(described, role)
         if recorded is None or sha256(file) != recorded.sha256:
             raise UserError(f"compressor {folder} was trained on another {role} than {file.parent}: the files differ")

@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerBase
 
 from contextpress.compressor.objectives import NOTHING
 from contextpress.compressor.spec import CompressorSpec, per_vector
-from contextpress.tokens.own import encoded, filled
+from contextpress.tokens.own import filled
+from contextpress.tokens.tokenizer import encoded
 
 
 class OtherTokens:

@@ -7,18 +7,13 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from contextpress.runtime.schedule import Schedule
-from contextpress.runtime.spec import Number, Spec, Whole
+from contextpress.runtime.spec import Number, Spec, Whole, is_empty
 
 ReadOutName = Literal["memory_tokens", "interleaved", "mean_pool", "kv_prefix"]
 ConnectorName = Literal["linear", "mlp", "alignment"]
 EncoderTraining = Literal["full", "lora"]
 DecoderTraining = Literal["frozen", "lora", "full"]
 ObjectiveName = Literal["autoencoding", "autoencoding_continuation"]
-
-
-def is_none(value: object) -> bool:
-    """When to leave a key out: so the specs of studies with one tokenizer are what they were before others came."""
-    return value is None
 
 
 class LowRank(Spec):
@@ -105,5 +100,5 @@ class CompressorSpec(Spec):
     window: Whole
     domains: dict[str, float]
     seed: Whole
-    encoder_window: Whole | None = Field(None, exclude_if=is_none)
-    decoder_window: Whole | None = Field(None, exclude_if=is_none)
+    encoder_window: Whole | None = Field(None, exclude_if=is_empty)
+    decoder_window: Whole | None = Field(None, exclude_if=is_empty)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from contextpress.compressor.folder import build, own_tokenizers, save_compressor
+from contextpress.compressor.folder import PARTS, build, parts_of, save_compressor
 from contextpress.compressor.objectives import OBJECTIVES, Autoencoding, RestatingOtherTokens
 from contextpress.compressor.other_tokens import OtherTokens
 from contextpress.compressor.spec import CompressorSpec
 from contextpress.compressor.training import train as train_compressor
-from contextpress.lm.folder import CONFIG, WEIGHTS
+from contextpress.lm.folder import CONFIG
 from contextpress.runtime.checkpoint import fingerprint, work_in
 from contextpress.runtime.device import device_name, prepare
 from contextpress.tokens.arrays import load_arrays, windows
-from contextpress.tokens.tokenizer import TOKENIZER, load_tokenizer
+from contextpress.tokens.tokenizer import load_tokenizer
 
 
 def train(
@@ -31,11 +31,11 @@ def train(
 ) -> None:
     """Train one compressor on the training text of all domains."""
     device = prepare(spec.seed, spec.schedule.processes)
-    own = own_tokenizers(encoder_tokenizer, decoder_tokenizer)
-    compressor = build(spec, encoder, decoder, tokenizer, device, own)
+    parts = parts_of(encoder, decoder, tokenizer, encoder_tokenizer, decoder_tokenizer)
+    compressor = build(spec, parts, device)
     objective: Autoencoding = OBJECTIVES[spec.objective](compressor, spec.continuation_weight)
     retokenized = None
-    if own:
+    if encoder_tokenizer or decoder_tokenizer:
         objective = RestatingOtherTokens(compressor, spec.continuation_weight)
         words = (load_tokenizer(folder or tokenizer) for folder in (None, encoder_tokenizer, decoder_tokenizer))
         retokenized = OtherTokens(spec, *words)
@@ -43,8 +43,7 @@ def train(
     for domain, path in zip(spec.domains, arrays, strict=True):
         loaded = load_arrays(path)
         passages[domain] = windows(loaded["ids"], loaded["offsets"], spec.window * objective.spans)
-    read = [encoder / WEIGHTS, encoder / CONFIG, decoder / WEIGHTS, decoder / CONFIG, tokenizer / TOKENIZER, *arrays]
-    read += [folder / TOKENIZER for folder in own.values()]
+    read = [folder / PARTS[role] for role, folder in parts.items()] + [encoder / CONFIG, decoder / CONFIG, *arrays]
     with work_in(checkpoints, fingerprint(spec, __name__, read)) as checkpoint:
         done = train_compressor(
             objective,
@@ -58,5 +57,5 @@ def train(
             retokenized,
         )
         if checkpoint.main:
-            save_compressor(compressor, spec, encoder, decoder, tokenizer, output, own)
+            save_compressor(compressor, spec, parts, output)
             done.keep(spec, device_name(device), output / "history.parquet", record)

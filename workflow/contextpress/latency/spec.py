@@ -5,12 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from contextpress.compressor.spec import ConnectorName, ReadOutName
-from contextpress.runtime.spec import Spec, Whole
-
-
-def is_empty(value: object) -> bool:
-    """When to leave the key out: in studies with one tokenizer."""
-    return not value
+from contextpress.runtime.spec import Spec, Whole, is_empty
 
 
 class LatencySpec(Spec):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from contextpress.compressor.folder import load_compressor, own_tokenizers
+from contextpress.compressor.folder import load_compressor, parts_of
 from contextpress.lm.folder import load_model
 from contextpress.reconstruction.conditions import BLOCK, blocks, other_passages
 from contextpress.reconstruction.conditions import reconstruct as under_each_condition
@@ -22,9 +23,9 @@ from contextpress.reconstruction.table import CONDITIONS, CRAMMED, RECONSTRUCTIO
 from contextpress.runtime.device import device_name, prepare
 from contextpress.runtime.record import write_record
 from contextpress.runtime.tables import batches, write_table, writing
-from contextpress.tokens.own import encoded, filled, padded
+from contextpress.tokens.own import filled, padded
 from contextpress.tokens.passages import PASSAGES, sampled
-from contextpress.tokens.tokenizer import load_tokenizer, restate_id
+from contextpress.tokens.tokenizer import encoded, load_tokenizer, restate_id
 
 
 def reconstruct(
@@ -48,19 +49,20 @@ def reconstruct(
     """
     device = prepare(0)
     started = time.perf_counter()
-    own = own_tokenizers(encoder_tokenizer, decoder_tokenizer)
+    folders = parts_of(encoder, decoder, tokenizer, encoder_tokenizer, decoder_tokenizer)
     study, writes = load_tokenizer(tokenizer), load_tokenizer(decoder_tokenizer or tokenizer)
-    model = load_compressor(compressor, encoder, decoder, tokenizer, device, own)
+    model = load_compressor(compressor, folders, device)
     passes, positions = 0, 0
     with torch.inference_mode(), writing(output, RECONSTRUCTIONS) as write:
-        # Block by block the same passages, in the tokens of the decoder and of the encoder.
-        sources = [decoder_passages or passages, encoder_passages or passages]
-        for frame, seen in zip(*map(_blocks, sources), strict=True):
+        # Block by block the same passages: in the decoder's tokens, and in the encoder's where theirs may differ.
+        own = encoder_tokenizer is not None or decoder_tokenizer is not None
+        of_encoder: Iterator[pd.DataFrame | None] = _blocks(encoder_passages or passages) if own else repeat(None)
+        for frame, seen in zip(_blocks(decoder_passages or passages), of_encoder, strict=own):
             ids, lengths = (torch.from_numpy(a).to(device) for a in padded(frame["token_ids"].tolist(), model.bos))
             others = other_passages(frame["domain"] + "/" + frame["variant"], frame["document_id"]).to(device)
             sample = torch.from_numpy(np.flatnonzero(frame["sampled"])).to(device)
             other_tokens: dict[str, torch.Tensor] = {}
-            if own:
+            if seen is not None:
                 width = model.slots * model.read_per_vector()
                 read = filled(seen["token_ids"].tolist(), width, model.encoder_bos)
                 other_tokens = {"read": torch.from_numpy(read).to(device), "lengths": lengths}

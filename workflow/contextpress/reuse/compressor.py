@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from contextpress.compressor.description import WEIGHTS, describe
 from contextpress.compressor.folder import OWN, load_compressor, save_compressor
@@ -22,8 +22,8 @@ from contextpress.reuse.pieces import Piece, pieces
 from contextpress.runtime.device import rows_at_once
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import filling, replacing, sha256
-from contextpress.tokens.own import encoded, filled
-from contextpress.tokens.tokenizer import load_tokenizer
+from contextpress.tokens.own import filled
+from contextpress.tokens.tokenizer import encoded, load_tokenizer
 
 CARD = "README.md"
 # Of a part's folder: what its loading reads. A study keeps losses and records there as well.
@@ -53,7 +53,7 @@ class Compressor:
         self._folder, self._described = folder, describe(folder)
         told = {role: getattr(self._described, role) for role in NEEDED}
         self._parts = {role: (folder / part.file).parent for role, part in told.items() if part}
-        self._model = load_compressor(folder, *self._three(self._parts), device, self._own(self._parts))
+        self._model = load_compressor(folder, self._parts, device)
         self._device = device
         self._maker = Maker(folder=str(folder.resolve()), sha256=sha256(folder / WEIGHTS))
         self.tokenizer = load_tokenizer(self._parts["tokenizer"])
@@ -82,7 +82,7 @@ class Compressor:
                 for path in sorted(path for pattern in NEEDED[role] for path in source.glob(pattern)):
                     shutil.copyfile(path, drafts / path.name)
         copied = {role: folder / role for role in self._parts}
-        save_compressor(self._model, self._described.spec, *self._three(copied), folder, self._own(copied))
+        save_compressor(self._model, self._described.spec, copied, folder)
         card = self._folder / CARD
         if card.is_file() and folder.resolve() != self._folder.resolve():
             with replacing(folder / CARD) as draft:
@@ -106,22 +106,21 @@ class Compressor:
         if isinstance(texts, str) or not texts:
             raise UserError("compress takes a list of one text or more")
         names = tuple(names or map(str, range(len(texts))))
-        ids = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        ids = encoded(self.tokenizer, texts)
         for name, own in zip(names, ids, strict=True):
             if not own:
                 raise UserError(f"text {name} is empty")
         cut = [pieces(len(own), self.window, self.ratio) for own in ids]
-        rows = [self._row(own, piece) for own, parts in zip(ids, cut, strict=True) for piece in parts]
+        whole = [(own, piece) for own, parts in zip(ids, cut, strict=True) for piece in parts]
+        windows = [own[piece.start : piece.start + piece.tokens] for own, piece in whole]
+        rows = self._rows(windows, [piece.slots for _, piece in whole])
         memory = _by_size(rows, self._rows_at_once(), self._model.compress)
         vectors = tuple(torch.cat([next(memory) for _ in parts]) for parts in cut)
         written = None
         if self._writes:
             most = self._described.spec.decoder_window
-            of_each = [
-                encoded(self._writes, [self._text(own, piece) for piece in parts])
-                for own, parts in zip(ids, cut, strict=True)
-            ]
-            written = tuple(tuple(len(row[:most]) for row in rows) for rows in of_each)
+            counts = (len(row[:most]) for row in self._retold(windows, self._writes))
+            written = tuple(tuple(next(counts) for _ in parts) for parts in cut)
         return Memory(vectors, tuple(map(len, ids)), names, self._maker, written)
 
     @torch.no_grad()
@@ -177,17 +176,18 @@ class Compressor:
         text = torch.tensor([ids] * len(rows), dtype=torch.long, device=self._device)
         return joined([prefix, self._model.embed(text)])
 
-    def _row(self, ids: list[int], piece: Piece) -> Tensor:
+    def _rows(self, windows: list[list[int]], slots: list[int]) -> list[Tensor]:
+        """What the encoder reads of each window, filled up for as many vectors as it is to have."""
         if self._reads:
-            length = piece.slots * self._model.read_per_vector()
-            (read,) = filled(encoded(self._reads, [self._text(ids, piece)]), length, self._model.encoder_bos)
-            return torch.from_numpy(read).to(self._device)
-        own = ids[piece.start : piece.start + piece.tokens]
-        return torch.tensor(own + own[-1:] * (piece.slots * self.ratio - len(own)), device=self._device)
+            read, each, bos = self._retold(windows, self._reads), self._model.read_per_vector(), self._model.encoder_bos
+            rows = [filled([row], count * each, bos) for row, count in zip(read, slots, strict=True)]
+        else:
+            rows = [filled([row], count * self.ratio, row[-1]) for row, count in zip(windows, slots, strict=True)]
+        return [torch.from_numpy(row[0]).to(self._device) for row in rows]
 
-    def _text(self, ids: list[int], piece: Piece) -> str:
-        own = ids[piece.start : piece.start + piece.tokens]
-        return str(self.tokenizer.decode(own, clean_up_tokenization_spaces=False))
+    def _retold(self, windows: list[list[int]], words: PreTrainedTokenizerBase) -> list[list[int]]:
+        """The text of each window in other tokens."""
+        return encoded(words, self.tokenizer.batch_decode(windows, clean_up_tokenization_spaces=False))
 
     def _kept(self, ids: Tensor, piece: Piece) -> str:
         """What a text takes of a window that the decoder has written in tokens of its own."""
@@ -197,14 +197,6 @@ class Compressor:
             return text
         (own,) = encoded(self.tokenizer, [text])
         return str(self.tokenizer.decode(own[: piece.kept], clean_up_tokenization_spaces=False))
-
-    @staticmethod
-    def _three(parts: Mapping[str, Path]) -> tuple[Path, Path, Path]:
-        return parts["encoder"], parts["decoder"], parts["tokenizer"]
-
-    @staticmethod
-    def _own(parts: Mapping[str, Path]) -> dict[str, Path]:
-        return {role: parts[role] for role in OWN if role in parts}
 
     def _windows(self, memory: Memory) -> list[list[tuple[Tensor, Piece]]]:
         """The memory [S, features] of each window of each text, and what it was pressed from."""

@@ -12,10 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from contextpress.compressor.spec import is_none
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import replacing
-from contextpress.runtime.spec import Spec, Whole
+from contextpress.runtime.spec import Spec, Whole, is_empty
 
 KEY = "contextpress"  # of the file's metadata
 
@@ -33,7 +32,7 @@ class _Header(Spec):
     names: tuple[str, ...]
     tokens: tuple[Annotated[Whole, Field(gt=0)], ...]
     compressor: Maker
-    written: tuple[tuple[Annotated[Whole, Field(ge=0)], ...], ...] | None = Field(None, exclude_if=is_none)
+    written: tuple[tuple[Annotated[Whole, Field(ge=0)], ...], ...] | None = Field(None, exclude_if=is_empty)
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,11 @@ class Spec(BaseModel):
         return self.model_dump_json()
 
 
+def is_empty(value: object) -> bool:
+    """When to leave a key out: so that specs which do without it are what they were before it came."""
+    return value is None or value == {}
+
+
 def describe(error: ValidationError, values: Mapping[str, Any], where: str = "") -> str:
     """The first problem of a validation error of ``values`` as one line: key, value, what is allowed."""
     problems = [problem for problem in error.errors(include_url=False) if not _follows(problem)]

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from contextpress.runtime.errors import UserError
 from contextpress.tokens.passages import VARIANTS
-from contextpress.tokens.tokenizer import ordinary_ids
+from contextpress.tokens.tokenizer import encoded, ordinary_ids
 
 
 def cut_passages(
@@ -61,7 +61,7 @@ def _choose(
     place, domain = 0, "of the split"
     for part in documents:
         domain = str(part["domain"].iloc[0])
-        for name, ids in zip(part["document_id"], _encoded(tokenizer, part), strict=True):
+        for name, ids in zip(part["document_id"], encoded(tokenizer, part["text"].tolist()), strict=True):
             starts = range(0, len(ids) - window + 1, window)
             ordered = sorted(starts, key=lambda start: _hash(f"{name}:{start}"))
             # A window that cuts a character in two is none: its text would not be its tokens'.
@@ -87,7 +87,8 @@ def _cut(
 ) -> pd.DataFrame:
     """The passages at these places of each document."""
     rows = []
-    for document, own, ids in zip(documents.to_dict("records"), starts, _encoded(tokenizer, documents), strict=True):
+    ids_of_each = encoded(tokenizer, documents["text"].tolist())
+    for document, own, ids in zip(documents.to_dict("records"), starts, ids_of_each, strict=True):
         for start in sorted(own, key=str):  # as their names are ordered
             chosen = ids[start : start + window]
             text = _text(tokenizer, chosen)
@@ -108,11 +109,6 @@ def _cut(
                 }
             )
     return pd.DataFrame(rows)
-
-
-def _encoded(tokenizer: PreTrainedTokenizerBase, documents: pd.DataFrame) -> list[list[int]]:
-    encoded: list[list[int]] = tokenizer(documents["text"].tolist(), add_special_tokens=False)["input_ids"]
-    return encoded
 
 
 def _text(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:

@@ -34,12 +34,6 @@ from transformers import PreTrainedTokenizerBase
 from contextpress.runtime.errors import UserError
 
 
-def encoded(words: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text, without marks."""
-    ids: list[list[int]] = words(list(texts), add_special_tokens=False)["input_ids"] if len(texts) else []
-    return ids
-
-
 def retokenized(
     passages: pd.DataFrame, ids: Sequence[Sequence[int]], words: PreTrainedTokenizerBase, window: int
 ) -> pd.DataFrame:

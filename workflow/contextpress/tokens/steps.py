@@ -16,10 +16,10 @@ from contextpress.runtime.files import filling, write_json
 from contextpress.runtime.tables import batches, writing
 from contextpress.tokens.arrays import load_arrays, narrow, save_arrays, share_out, windows
 from contextpress.tokens.cut import cut_passages, ladder
-from contextpress.tokens.own import encoded, retokenized
+from contextpress.tokens.own import retokenized
 from contextpress.tokens.passages import PASSAGES
 from contextpress.tokens.spec import MixtureSpec, OwnTokensSpec, PassagesSpec, TokenizerSpec
-from contextpress.tokens.tokenizer import load_tokenizer, ordinary_ids, train_tokenizer
+from contextpress.tokens.tokenizer import encoded, load_tokenizer, ordinary_ids, train_tokenizer
 
 log = logging.getLogger(__name__)
 # The BPE sees at most this many characters of each domain, so that no domain owns the vocabulary.
@@ -44,8 +44,7 @@ def encode(*, documents: Path, tokenizer: Path, output: Path) -> None:
     ids = []
     for frame in batches([documents], DOCUMENTS, ["split", "text"], DOCUMENTS_AT_ONCE):
         texts = frame.loc[frame["split"] == "train", "text"].tolist()
-        if texts:
-            ids += [narrow(document, len(loaded)) for document in loaded(texts, add_special_tokens=False)["input_ids"]]
+        ids += [narrow(document, len(loaded)) for document in encoded(loaded, texts)]
     offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
     save_arrays(output, ids=np.concatenate([narrow([], len(loaded)), *ids]), offsets=offsets)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,12 @@ def _class_of(folder: Path) -> Any:  # noqa: ANN401 - transformers' own classes 
     from transformers import AutoTokenizer
 
     return AutoTokenizer
+
+
+def encoded(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of each text, without marks."""
+    ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+    return ids
 
 
 def restate_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
