@@ -35,7 +35,7 @@ rule all:
     input:
         f"{RESULTS}/summary.md",
         f"{RESULTS}/findings.md",
-        EXPLORER,
+        rules.explorer.output,
         f"{RESULTS}/config.json",
         rules.figures.input,
         rules.findings.input,
