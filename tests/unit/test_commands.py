@@ -181,6 +181,7 @@ def test_the_readmes_examples_work_as_written(tmp_path, monkeypatch, capsysbinar
     assert len(named) == 1
     monkeypatch.chdir(tmp_path)
     tiny_study(tmp_path / "results/default", Path(named.pop()).name)
+    (tmp_path / "results/default/logs").mkdir()
     (tmp_path / "notes.txt").write_text(TEXT)
     found: dict = {}
     exec(python[0], found)
