@@ -57,7 +57,7 @@ def test_a_study_that_is_not_there_is_told(project, capsys):
 
 
 def test_a_record_has_the_bytes_that_tensorboard_writes():
-    # By RecordWriter and event_pb2 of TensorBoard.
+    # By RecordWriter and event_pb2 of TensorBoard 2.21.
     wanted = "1b000000000000001a0d9e130900002040fc54d94110ac022a0d0a0b0a046c6f7373150000204094a324bf"
     assert record(event(1700000000.5, scalar("loss", 2.5), 300)).hex() == wanted
 
