@@ -36,7 +36,7 @@ rule all:
     input:
         f"{RESULTS}/summary.md",
         f"{RESULTS}/findings.md",
-        EXPLORER,
+        rules.explorer.output,
         f"{RESULTS}/config.json",
         rules.figures.input,
         rules.findings.input,

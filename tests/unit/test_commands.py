@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import logging
 import os
 import re
 import shlex
@@ -12,16 +14,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contextpress import Compressor, Memory
 from contextpress.cli import COMMANDS, ROOMS, main
 from contextpress.runtime.closure import PACKAGE
+from contextpress.runtime.fit import fit
 from contextpress.runtime.progress import Progress
 from contextpress.runtime.runs import JOBS_VARIABLE, Run, signed_in
+from contextpress.runtime.schedule import Schedule
 from tests.unit.models import tiny_study
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -181,6 +187,7 @@ def test_the_readmes_examples_work_as_written(tmp_path, monkeypatch, capsysbinar
     assert len(named) == 1
     monkeypatch.chdir(tmp_path)
     tiny_study(tmp_path / "results/default", Path(named.pop()).name)
+    (tmp_path / "results/default/logs").mkdir()
     (tmp_path / "notes.txt").write_text(TEXT)
     found: dict = {}
     exec(python[0], found)
@@ -213,6 +220,30 @@ def test_a_line_of_progress_is_read_again(name, steps, data, loss, speed, left):
     assert read == Progress(name, told.done, steps, round(loss, 3), round(speed), round(left))
     assert Progress.last("") is None
     assert Progress.last(lines + Progress("b", 1, 2, 1.0, 1.0, 1.0).line()).name == "b"
+
+
+class Known(torch.nn.Linear):
+    """Whose loss at a step is that step."""
+
+    def forward(self, step: int) -> torch.Tensor:
+        return 0 * super().forward(torch.ones(3)).sum() + step
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_training_tells_its_progress_every_ten_seconds(terminal, monkeypatch, caplog, capsys):
+    caplog.set_level(logging.INFO)
+    clock = itertools.count(0, 4)  # a step takes four seconds
+    monkeypatch.setattr("contextpress.runtime.fit.time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    fit("trial", Known(3, 3), lambda step: (step,), Schedule(steps=8, batch=1, learning_rate=0.01), 1000)
+    drawn = capsys.readouterr().err
+    said = (
+        drawn.replace("\r", "").replace(" trial", "\ntrial").rstrip(" \n") if terminal else "\n".join(caplog.messages)
+    )
+    told = [(one.name, one.done, one.steps, one.loss, one.speed, one.left) for one in Progress.all(said)]
+    # Tokens per second: 1000 tokens in 8 steps of 4 s. Loss: the mean of the steps so far.
+    assert told == [("trial", 3, 8, 1.0, 31, 20), ("trial", 6, 8, 2.5, 31, 8), ("trial", 8, 8, 3.5, 31, 0)]
+    assert drawn.count("\r") == (3 if terminal else 0)  # on a terminal one line, drawn over itself
 
 
 @pytest.fixture

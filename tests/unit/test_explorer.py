@@ -20,7 +20,8 @@ from contextpress.runtime.errors import UserError
 from contextpress.runtime.tables import write_table
 from contextpress.tokens.passages import PASSAGES
 from contextpress.tokens.tokenizer import train_tokenizer
-from tests.unit.explorer_study import HOSTILE, PIECES, WINDOW, study
+from tests.unit.explorer_study import HOSTILE, study
+from tests.unit.models import end_only
 
 
 def unpacked(page: str) -> tuple[dict, dict[str, np.ndarray]]:
@@ -39,9 +40,10 @@ def unpacked(page: str) -> tuple[dict, dict[str, np.ndarray]]:
     return words, arrays
 
 
-@pytest.fixture(scope="module")
-def made():
-    return study(passages=12)
+@pytest.fixture(scope="module", params=[(), ("D6-s0",), ("D1-s0", "D6-s0")], ids=["study", "one", "both"])
+def made(request):
+    """Of the two models none, one or both read tokens of their own."""
+    return study(passages=12, own=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +62,23 @@ def test_passages_tokens_and_reconstructions_come_out_as_they_went_in(made, page
     source = normal.drop_duplicates("passage_id").set_index("passage_id").loc[words["passages"]]
     assert words["sources"] == source["source"].tolist()
     assert [words["domains"][place] for place in arrays["domain"]] == source["domain"].tolist()
-    for place, ids in enumerate(text["token_ids"]):
-        assert [words["pieces"][token] for token in arrays["tokens"][place]] == [PIECES[token] for token in ids]
+
+    def told(rows: np.ndarray) -> list[list[str]]:
+        return [[words["pieces"][token - 1] for token in row if token] for row in rows]
+
+    def wanted(rows: pd.Series, model: str) -> list[list[str]]:
+        return [[tables.pieces[tables.tokenizers[model]][token] for token in ids] for ids in rows]
+
+    assert len(arrays["tokens"]) == len(set(tables.tokenizers.values()))
+    for model, which in zip(words["models"], words["reads"], strict=True):
+        ids = tables.token_scores[model].groupby("passage_id")["token_id"].agg(list).loc[words["passages"]]
+        assert told(arrays["tokens"][which]) == wanted(ids, model)
+        assert ["".join(row) for row in told(arrays["tokens"][which])] == words["texts"]
     for which, table in enumerate(tables.reconstructions):
         real = table[table["condition"] == "real"].set_index("passage_id")["token_ids"].loc[words["passages"]]
-        back = np.where(arrays["made"][which] == 0, arrays["tokens"], arrays["made"][which].astype(int) - 1)
-        assert [[words["pieces"][token] for token in row] for row in back] == [[PIECES[i] for i in row] for row in real]
+        model = words["compressors"][which]["decoder_model"]
+        back = np.where(arrays["made"][which] == 0, arrays["tokens"][words["reads"][model]], arrays["made"][which])
+        assert told(back) == wanted(real, words["models"][model])
     assert len(words["compressors"]) == len(spec.compressors) == 8
 
 
@@ -89,9 +102,11 @@ def test_numbers_come_out_within_the_steps_they_are_kept_in(made, page):
             assert arrays["nll"][model] == pytest.approx(mine[f"{side}_nll"].to_numpy(), rel=1e-6)
             assert arrays["bucket"][model].tolist() == mine[f"{side}_bucket"].tolist()
     for model, name in enumerate(words["models"]):
-        wide = tables.token_scores[name].set_index("passage_id").loc[words["passages"], "nll"].to_numpy()
-        kept = np.minimum(wide.reshape(-1, WINDOW), 255 * words["nats_step"])
-        assert arrays["token_nll"][model] * words["nats_step"] == pytest.approx(kept, abs=words["nats_step"] / 2)
+        nll = tables.token_scores[name].groupby("passage_id")["nll"].agg(list)
+        for place, passage in enumerate(words["passages"]):
+            kept = np.minimum(nll[passage], 255 * words["nats_step"])
+            back = arrays["token_nll"][model, place, : len(kept)] * words["nats_step"]
+            assert back == pytest.approx(kept, abs=words["nats_step"] / 2)
 
 
 def test_no_text_of_the_study_stands_in_the_page_as_it_is(page):
@@ -116,8 +131,7 @@ def test_a_page_of_too_many_passages_shows_some_and_counts_all(made, page):
     assert words["passages"] == sorted(words["passages"])
     kept = [all_words["passages"].index(name) for name in words["passages"]]
     assert words["texts"] == [all_words["texts"][place] for place in kept]
-    assert arrays["tokens"].tolist() == all_arrays["tokens"][kept].tolist()
-    for name in ("made", "token_nll", "nll", "bucket", "scores"):
+    for name in ("tokens", "made", "token_nll", "nll", "bucket", "scores"):
         assert arrays[name].tolist() == all_arrays[name][:, kept].tolist(), name
 
 
@@ -156,10 +170,12 @@ def test_pieces_of_a_sentencepiece_tokenizer_keep_their_blanks():
     assert explorer.pieces(tokenizer, [2, 3]) == {2: " cat", 3: "s"}
 
 
-def test_the_step_writes_the_same_bytes_again(tmp_path):
+def test_the_step_writes_the_same_bytes_again_with_each_models_pieces(tmp_path):
     spec, tables = study(passages=4, domains=("prose",))
-    tokenizer = train_tokenizer(["the cat sat on the mat"], 260)
-    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    folders = {"D1-s0": tmp_path / "tokenizer", "D6-s0": tmp_path / "own"}
+    words = [train_tokenizer(["the cat sat on the mat"], 260), end_only(["the cat sat on the mat"], 260)]
+    for tokenizer, folder in zip(words, folders.values(), strict=True):
+        tokenizer.save_pretrained(folder)
     write_table(tmp_path / "observations.parquet", tables.observations, OBSERVATIONS)
     first = tables.passages.assign(document_id="d", domain="prose", source="s", split="test", variant="normal")
     first = first.assign(start=np.int32(0), bytes=np.int32(1), entropy_rate=np.nan)
@@ -167,7 +183,7 @@ def test_the_step_writes_the_same_bytes_again(tmp_path):
     options: dict[str, list] = {"--scores": [], "--reconstructions": []}
     for model, table in tables.token_scores.items():
         options["--scores"].append(tmp_path / "tokens" / f"{model}.parquet")
-        rest = table.assign(token_id=np.int32(1), predictive_entropy=np.float32(1), rank=np.int32(1))
+        rest = table.assign(predictive_entropy=np.float32(1), rank=np.int32(1))
         write_table(options["--scores"][-1], rest, TOKEN_SCORES)
     for place, table in enumerate(tables.reconstructions):
         options["--reconstructions"].append(tmp_path / f"{place}.parquet")
@@ -176,7 +192,7 @@ def test_the_step_writes_the_same_bytes_again(tmp_path):
             pd.DataFrame(table.assign(reconstruction="", **dict.fromkeys(MEASURES, 0.5))),
             RECONSTRUCTIONS,
         )
-    command = ["report", "explorer", "--spec", spec.line(), "--tokenizer", str(tmp_path / "tokenizer")]
+    command = ["report", "explorer", "--spec", spec.line(), "--tokenizers", *map(str, folders.values())]
     for name in ("observations", "passages"):
         command += [f"--{name}", str(tmp_path / f"{name}.parquet")]
     command += [
@@ -188,7 +204,12 @@ def test_the_step_writes_the_same_bytes_again(tmp_path):
     for name in ("one.html", "two.html"):
         assert main([*command, "--output", str(tmp_path / name)]) == 0
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
-    words, _ = unpacked((tmp_path / "one.html").read_text(encoding="utf-8"))
-    assert words["passages"] == sorted(first.loc[first["passage_id"].str.count("/") == 1, "passage_id"])
+    told, arrays = unpacked((tmp_path / "one.html").read_text(encoding="utf-8"))
+    assert told["passages"] == sorted(first.loc[first["passage_id"].str.count("/") == 1, "passage_id"])
+    ids = tables.passages.set_index("passage_id")["token_ids"].loc[told["passages"]]
+    for which, tokenizer in zip(told["reads"], words, strict=True):
+        known = explorer.pieces(tokenizer, range(100, 120))
+        for row, own in zip(arrays["tokens"][which], ids, strict=True):
+            assert [told["pieces"][token - 1] for token in row] == [known[token] for token in own]
     assert main([*command[:-1], "--output", str(tmp_path / "three.html")]) == 2  # a table of reconstructions too few
     assert not (tmp_path / "three.html").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from contextpress.report import explorer
@@ -60,6 +61,11 @@ def place_of(page, passage: str) -> tuple[float, float]:
     return page.ask(f"(({{left, top}}) => [left + x({found}), top + y({found})])(canvas.getBoundingClientRect())")
 
 
+def seen(piece: str) -> str:
+    """A token as the page shows it."""
+    return piece.replace("\n", "⏎\n").replace("\t", "→\t")
+
+
 def tab_to(page, element: str) -> None:
     for _ in range(12):
         page.key("Tab")
@@ -76,6 +82,43 @@ def test_it_opens_from_a_file_without_complaint_or_request(page):
     )
     assert page.ask(f"{colours}.size") > 100
     assert page.requests == [page.file.as_uri()]
+    assert page.problems == []
+
+
+def test_ten_thousand_passages_are_less_than_fifteen_megabytes(browser):
+    assert browser.file.stat().st_size < 15_000_000
+
+
+def test_each_model_shows_a_passage_in_its_own_tokens(page, tmp_path):
+    assert page.ask("at('own').hidden")  # where all read the same
+    spec, tables = study(60, DOMAINS[:2], own=("D6-s0",))
+    (tmp_path / "own.html").write_text(explorer.page(explorer.content(spec, tables)), encoding="utf-8")
+    page.open(tmp_path / "own.html")
+    page.until("at('name').textContent !== ''")
+    assert not page.ask("at('own').hidden")
+    which = next(n for n, one in enumerate(spec.compressors) if (one.encoder, one.decoder) == ("D1", "D6"))
+    page.ask(f"at('pair').value = pairOf(study.compressors[{which}]), choose()")
+    passage = page.ask("study.passages[shown[3]]")
+    page.click(*place_of(page, passage))
+    page.until(f"at('name').textContent === {passage!r}")
+    text = tables.passages.set_index("passage_id").loc[passage, "text"]
+    for side, model in (("encoder", "D1-s0"), ("decoder", "D6-s0")):
+        mine = tables.token_scores[model].set_index("passage_id").loc[passage]
+        told = [tables.pieces[tables.tokenizers[model]][token] for token in mine["token_id"]]
+        assert "".join(told) == text
+        assert page.ask(TEXT.format(side, "firstChild.")) == [seen(piece) for piece in told]
+        numbers = [float(number) for number in page.ask(TEXT.format(side, "lastChild."))]
+        assert numbers == pytest.approx(mine["nll"].clip(upper=15.9).tolist(), abs=0.09)
+        assert page.ask(f"at('{side}').firstChild.style.backgroundColor").startswith("rgba(")
+    # The passage has more letters than words, and the reconstruction as many as the passage.
+    made = tables.reconstructions[which].query("condition == 'real'").set_index("passage_id").loc[passage, "token_ids"]
+    assert page.ask(TEXT.format("true", "")) == [seen(letter) for letter in text]
+    assert page.ask(TEXT.format("made", "")) == [seen(chr(letter)) for letter in made]
+    mean = tables.observations.query("encoder == 'D1' and decoder == 'D6' and ratio == 4")
+    mean = mean.set_index("passage_id").loc[passage, "decoder_nll"]
+    bits = mean * len(text) / np.log(2) / len(text.encode())
+    title = page.ask("at('decoder-title').textContent")
+    assert title == f"Surprise of the decoder D6-s0: {mean:.2f} nats per token, {bits:.2f} bits per byte"
     assert page.problems == []
 
 
@@ -130,7 +173,7 @@ def test_pointer_shows_and_chooses_a_passage(page, made, rows):
     assert page.ask("at('origin').textContent") == f"{last['domain']}, from {last['source']}"
     # The tokens, as they are and as they were reconstructed, with their differences.
     ids = tables.passages.set_index("passage_id").loc[last["passage_id"], "token_ids"].tolist()
-    told = [PIECES[token].replace("\n", "⏎\n").replace("\t", "→\t") for token in ids]
+    told = [seen(PIECES[token]) for token in ids]
     assert page.ask(TEXT.format("true", "")) == told
     for side, model in (("encoder", spec.compressors[0].encoder_model), ("decoder", spec.compressors[0].decoder_model)):
         nll = tables.token_scores[model].set_index("passage_id").loc[last["passage_id"], "nll"].clip(upper=15.9)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from contextpress.analysis.observations import OBSERVATIONS
-from contextpress.entropy.scores import GAP_OF_SEVERAL
+from contextpress.entropy.scores import GAP_OF_SEVERAL, PASSAGE_SCORES, TOKEN_SCORES
 from contextpress.lm.folder import save_model
 from contextpress.runtime.tables import read_table
 from contextpress.tokens.tokenizer import train_tokenizer
+from tests.unit.browser import CHROMIUM, Browser
 from tests.unit.models import end_only, tiny
 from tests.workflow.running import PROJECT, snakemake, would_run, write_yaml
 
@@ -58,12 +60,14 @@ def test_each_model_is_asked_for_its_own_tokens(checkout, folders, tmp_path):
     # D1 is pretrained twice: encoder and decoder of a pair never share weights.
     assert (jobs["load"], jobs["pretrain"], jobs["score"], jobs["compressor"]) == (2, 2, 4, 4)
     assert (jobs["own_tokenizer"], jobs["own_passages"]) == (2, 2)
-    assert "explorer" not in jobs
+    assert jobs["explorer"] == 1
 
 
 @pytest.mark.slow
 def test_a_study_of_several_tokenizers_comes_to_its_findings(checkout, folders, tmp_path):
     run_to_the_end(checkout, write_yaml(tmp_path / "mine.yaml", study(folders, ["D1", "qwen"], ["D1", "neox"])))
+    if CHROMIUM:
+        its_explorer_shows_each_model_its_own_tokens(checkout / "results/several", tmp_path)
 
 
 @pytest.mark.slow
@@ -91,3 +95,25 @@ def run_to_the_end(checkout: Path, overlay: Path) -> None:
     for claim in ("c1", "c2", "c3"):
         found = json.loads((results / f"findings/{claim}.json").read_text(encoding="utf-8"))
         assert found["verdict"] in ("supported", "contradicted", "inconclusive")
+
+
+def its_explorer_shows_each_model_its_own_tokens(results: Path, folder: Path) -> None:
+    page = Browser(folder / "profile")
+    try:
+        page.open(results / "explorer.html")
+        page.until("at('name').textContent !== ''")
+        for which in range(page.ask("study.compressors.length")):
+            page.ask(f"at('pair').value = pairOf(study.compressors[{which}]), choose()")
+            passage = page.ask("at('name').textContent")
+            for side in ("encoder", "decoder"):
+                model = page.ask(f"study.models[study.compressors[view.compressor].{side}_model]")
+                tokens = read_table(results / f"entropy/tokens/{model}.parquet", TOKEN_SCORES).set_index("passage_id")
+                shown = page.ask(f"Array.from(at('{side}').children, (token) => Number(token.lastChild.textContent))")
+                assert shown == pytest.approx(tokens.loc[passage, "nll"].clip(upper=15.9).tolist(), abs=0.09)
+                scores = read_table(results / f"entropy/passages/{model}.parquet", PASSAGE_SCORES)
+                scores = scores.set_index("passage_id").loc[passage, ["nll", "bits_per_byte"]]
+                told = re.findall(r"(\d+\.\d+) (?:nats|bits) per", page.ask(f"at('{side}-title').textContent"))
+                assert [float(number) for number in told] == pytest.approx(scores.tolist(), abs=0.006)
+        assert page.problems == []
+    finally:
+        page.close()

@@ -31,6 +31,7 @@ COMMANDS = {
     "reconstruct": "write back the texts of a memory file",
     "advise": "predict how well a text would be reconstructed",
     "status": "show the jobs at work, losses, and the time left",
+    "tensorboard": "write the losses of a study as files for TensorBoard",
 }
 ROOMS = {
     "corpus": "documents per domain, split by source file",

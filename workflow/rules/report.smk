@@ -80,39 +80,32 @@ rule findings_report:
         " --dose-response {input.dose_response:q} --output {output.text:q} --page {output.page:q} &> {log:q}"
 
 
-# The explorer sets the tokens of passages and reconstructions side by side: only where all models have the same.
-EXPLORER = []
-
-if not PLAN.own:
-
-    rule explorer:
-        """Every passage with its reconstructions and scores, in one page for a browser."""
-        input:
-            code=code_of(
-                "report", "explorer", "explorer.html", "explorer.css", "explorer.js"
-            ),
-            observations=rules.observations.output,
-            passages=rules.passages.output.passages,
-            scores=expand(rules.score.output.tokens, model=PLAN.models),
-            reconstructions=expand(rules.reconstruct.output.table, compressor=PLAN.jobs),
-            tokenizer=rules.tokenizer.output.tokenizer,
-        output:
-            f"{RESULTS}/explorer.html",
-        log:
-            f"{RESULTS}/logs/report/explorer.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/report/explorer.jsonl"
-        conda:
-            ENVIRONMENT
-        params:
-            spec=spec_of(PLAN.explorer),
-            tokenizer=folder_of("tokenizer"),
-        shell:
-            "contextpress report explorer --spec {params.spec:q} --observations {input.observations:q}"
-            " --passages {input.passages:q} --scores {input.scores:q} --reconstructions {input.reconstructions:q}"
-            " --tokenizer {params.tokenizer:q} --output {output:q} &> {log:q}"
-
-    EXPLORER += rules.explorer.output
+rule explorer:
+    """Every passage with its reconstructions and scores, in one page for a browser."""
+    input:
+        code=code_of(
+            "report", "explorer", "explorer.html", "explorer.css", "explorer.js"
+        ),
+        observations=rules.observations.output,
+        passages=rules.passages.output.passages,
+        scores=expand(rules.score.output.tokens, model=PLAN.models),
+        reconstructions=expand(rules.reconstruct.output.table, compressor=PLAN.jobs),
+        tokenizers=sorted({tokenizer_of(name) for name in PLAN.models}),
+    output:
+        f"{RESULTS}/explorer.html",
+    log:
+        f"{RESULTS}/logs/report/explorer.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/explorer.jsonl"
+    conda:
+        ENVIRONMENT
+    params:
+        spec=spec_of(PLAN.explorer),
+        tokenizers=[str(Path(tokenizer_of(name)).parent) for name in PLAN.models],
+    shell:
+        "contextpress report explorer --spec {params.spec:q} --observations {input.observations:q}"
+        " --passages {input.passages:q} --scores {input.scores:q} --reconstructions {input.reconstructions:q}"
+        " --tokenizers {params.tokenizers:q} --output {output:q} &> {log:q}"
 
 
 rule cards:

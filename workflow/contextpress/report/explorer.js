@@ -72,6 +72,7 @@ function offer() {
   names[study.buckets - 1][1] += ", most";
   options("bucket", [[-1, "all"], ...names]);
   at("strong").textContent = study.strong;
+  at("own").hidden = new Set(study.reads).size === 1;
   const all = study.passages.length === study.of;
   at("about").textContent = `${all ? "All" : `${count(study.passages.length)} of`} ${count(study.of)} undisturbed ` +
     `held-out passages, ${study.compressors.length} compressors.` +
@@ -250,7 +251,13 @@ function element(name, ...children) {
   return made;
 }
 
-const visible = (token) => study.pieces[token].replaceAll("\n", "⏎\n").replaceAll("\t", "→\t");
+/** The tokens of a passage as a model reads it. */
+function read(model, place) {
+  const tokens = row("tokens", study.reads[model], place), end = tokens.indexOf(0);
+  return end < 0 ? tokens : tokens.subarray(0, end);
+}
+
+const visible = (token) => study.pieces[token - 1].replaceAll("\n", "⏎\n").replaceAll("\t", "→\t");
 
 function tell(place) {
   chosen = place;
@@ -263,12 +270,12 @@ function tell(place) {
   at("name").textContent = study.passages[place];
   at("origin").textContent = `${study.domains[study.arrays.domain.values[place]]}, from ${study.sources[place]}`;
   at("made-title").textContent = `Reconstruction by ${one.encoder} → ${one.decoder}, ${settingName(one)}`;
-  const tokens = row("tokens", place);
-  const made = Array.from(row("made", which, place), (token, index) => (token ? token - 1 : tokens[index]));
+  const tokens = read(one.decoder_model, place), other = row("made", which, place);
+  const made = tokens.map((token, index) => other[index] || token);
   const [kept, again] = common(tokens, made);
   at("true").replaceChildren(...runs(tokens, kept, "del"));
   at("made").replaceChildren(...runs(made, again, "ins"));
-  for (const side of ["encoder", "decoder"]) surprise(side, one[`${side}_model`], place, tokens);
+  for (const side of ["encoder", "decoder"]) surprise(side, one[`${side}_model`], place);
   at("scores").replaceChildren(...study.measures.map((measure, index) =>
     element("tr", header(measure.label), element("td", written(score(which, place, index), measure)))));
   matrix(place, which);
@@ -279,9 +286,11 @@ function runs(tokens, kept, different) {
   return Array.from(tokens, (token, place) => element(kept[place] ? "span" : different, visible(token)));
 }
 
-function surprise(side, model, place, tokens) {
-  const nll = row("token_nll", model, place), mean = row("nll", model, place)[0];
-  at(`${side}-title`).textContent = `Surprise of the ${side} ${study.models[model]}: ${mean.toFixed(2)} nats per token`;
+function surprise(side, model, place) {
+  const tokens = read(model, place), nll = row("token_nll", model, place), mean = row("nll", model, place)[0];
+  const bits = (mean * tokens.length) / Math.LN2 / new TextEncoder().encode(study.texts[place]).length;
+  at(`${side}-title`).textContent = `Surprise of the ${side} ${study.models[model]}: ${mean.toFixed(2)} nats per token, ` +
+    `${bits.toFixed(2)} bits per byte`;
   at(side).replaceChildren(...Array.from(tokens, (token, index) => {
     const nats = nll[index] * study.nats_step;
     const made = element("span", visible(token), element("small", nats.toFixed(1)));

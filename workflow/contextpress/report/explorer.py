@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LARGEST = 14_000_000  # bytes of a page; with more passages than fit, it shows some of them and says so
 NATS_STEP = 1 / 16  # a token's nll is kept in 8 bits: 0 to 15.9 nats, and what lies above as 15.9
+APART = 2**32  # from the ids of one tokenizer to those of the next
 ALIGNED = 8  # bytes; a browser reads an array only where its numbers would lie in memory
 _COMPRESSOR = ["encoder", "decoder", "readout", "ratio", "seed", "decoder_training"]
 _PASSAGE = ["passage_id", "domain", "source"]
@@ -61,25 +62,27 @@ class Tables:
         observations: ``COLUMNS`` of OBSERVATIONS.
         token_scores: rows of TOKEN_SCORES by model.
         reconstructions: rows of RECONSTRUCTIONS by compressor, in the order of the spec.
-        pieces: text of each token id that occurs in passages and reconstructions.
+        tokenizers: what each model calls its tokenizer.
+        pieces: text of each token id that occurs in passages and reconstructions, by tokenizer.
     """
 
     passages: pd.DataFrame
     observations: pd.DataFrame
     token_scores: dict[str, pd.DataFrame]
     reconstructions: Sequence[pd.DataFrame]
-    pieces: dict[int, str]
+    tokenizers: dict[str, str]
+    pieces: dict[str, dict[int, str]]
 
 
 @dataclass(frozen=True)
 class Content:
     """What lies in the block: words and names as JSON, and arrays.
 
-    In the arrays P passages, C compressors, M models, W tokens a passage, K measures:
-    ``domain`` [P]; ``tokens`` [P, W], places in the list of pieces; ``made`` [C, P, W], 0 where the reconstruction has
-    the passage's token at this place, else 1 + the place in the list of pieces; ``token_nll`` [M, P, W] in steps of
-    ``NATS_STEP``; ``nll`` [M, P], nats per token; ``bucket`` [M, P]; ``scores`` [C, P, K], from the measure's lowest
-    value (0) to its highest (65535).
+    In the arrays P passages, C compressors, M models, T tokenizers, W most tokens of a passage, K measures:
+    ``domain`` [P]; ``tokens`` [T, P, W], 1 + the place in the list of pieces, and 0 after the passage's last token;
+    ``made`` [C, P, W], in tokens of the decoder, 0 where the reconstruction has the passage's token at this place, else
+    1 + the place in the list of pieces; ``token_nll`` [M, P, W] in steps of ``NATS_STEP``; ``nll`` [M, P], nats per
+    token; ``bucket`` [M, P]; ``scores`` [C, P, K], from the measure's lowest value (0) to its highest (65535).
     """
 
     words: dict[str, Any]
@@ -132,10 +135,7 @@ def content(spec: ExplorerSpec, tables: Tables) -> Content:
     text = text.loc[names]
     domains = sorted(known["domain"].unique())
     models = sorted({model for one in spec.compressors for model in (one.encoder_model, one.decoder_model)})
-    ids = np.stack(text["token_ids"].tolist())
-    made = np.stack([_made(one, names, ids.shape[1]) for one in tables.reconstructions])
-    used = np.unique(np.concatenate([ids.ravel(), made.ravel()]))
-    small = np.uint16 if len(used) < np.iinfo(np.uint16).max else np.uint32
+    reads, tokens, made, used = _tokens(spec, tables, models, names)
     by_compressor = {key: part.set_index("passage_id") for key, part in rows.groupby(_COMPRESSOR)}
     found = [_rows_of(by_compressor, one, names) for one in spec.compressors]
     values = np.stack([part[list(LABELS)].to_numpy() for part in found])
@@ -147,16 +147,22 @@ def content(spec: ExplorerSpec, tables: Tables) -> Content:
         for side in ("encoder", "decoder")
     }
     by_model = np.stack([of_model[model] for model in models])
-    token_nll = np.stack([_token_nll(tables.token_scores, model, names, ids.shape[1]) for model in models])
+    token_nll = np.stack(
+        [
+            _by_place(tables.token_scores, model, "nll", names).reindex(columns=range(tokens.shape[2]))
+            for model in models
+        ]
+    )
     words = {
         "study": spec.study,
         "measure": spec.measure,
         "of": len(names),
         "nats_step": NATS_STEP,
-        "strong": max(1.0, round(float(np.quantile(token_nll, 0.95)))),
+        "strong": max(1.0, round(float(np.nanquantile(token_nll, 0.95)))),
         "buckets": int(by_model[:, :, 1].max()) + 1,
         "domains": domains,
         "models": models,
+        "reads": reads,
         "measures": [
             {"name": name, "label": label, "low": least, "high": most}
             for (name, label), least, most in zip(LABELS.items(), low.tolist(), high.tolist(), strict=True)
@@ -167,17 +173,16 @@ def content(spec: ExplorerSpec, tables: Tables) -> Content:
             | {"memory_used": bool(part["memory_used"].iloc[0])}
             for one, part in zip(spec.compressors, found, strict=True)
         ],
-        "pieces": [tables.pieces[token] for token in used.tolist()],
+        "pieces": used,
         "passages": names.tolist(),
         "sources": known["source"].tolist(),
         "texts": text["text"].tolist(),
     }
     arrays = {
         "domain": np.searchsorted(domains, known["domain"]).astype(np.uint16),
-        "tokens": np.searchsorted(used, ids).astype(small),
-        # Most tokens are right, and a row of zeros packs well.
-        "made": np.where(made == ids, 0, np.searchsorted(used, made) + 1).astype(small),
-        "token_nll": np.clip(np.rint(token_nll / NATS_STEP), 0, 255).astype(np.uint8),
+        "tokens": tokens,
+        "made": made,
+        "token_nll": np.clip(np.rint(np.nan_to_num(token_nll) / NATS_STEP), 0, 255).astype(np.uint8),
         "nll": by_model[:, :, 0].astype(np.float32),
         "bucket": by_model[:, :, 1].astype(np.uint8),
         "scores": np.rint((values - low) / np.where(high > low, high - low, 1) * 65535).astype(np.uint16),
@@ -200,7 +205,7 @@ def pieces(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> dict[int, 
 
 
 _OF_PASSAGES = ("passages", "sources", "texts")
-_AXIS = {"domain": 0, "tokens": 0, "made": 1, "token_nll": 1, "nll": 1, "bucket": 1, "scores": 1}
+_AXIS = {"domain": 0, "tokens": 1, "made": 1, "token_nll": 1, "nll": 1, "bucket": 1, "scores": 1}
 
 
 def _of(content: Content, places: NDArray[np.intp]) -> Content:
@@ -225,18 +230,50 @@ def _rows_of(by_compressor: dict[Any, pd.DataFrame], described: CompressorDescri
     return _complete(rows, names, f"observations of {described.name}")
 
 
-def _made(rows: pd.DataFrame, names: pd.Index, window: int) -> NDArray[np.int64]:
-    """Token ids of the greedy reconstructions from the passages' own memory, [P, W]."""
-    real = rows[rows["condition"] == "real"].set_index("passage_id")
-    return np.stack(_complete(real, names, "reconstructions")["token_ids"].tolist()).reshape(len(names), window)
+def _tokens(
+    spec: ExplorerSpec, tables: Tables, models: list[str], names: pd.Index
+) -> tuple[list[int], NDArray[Any], NDArray[Any], list[str]]:
+    """Which tokenizer each model reads, the arrays ``tokens`` and ``made``, and the list of pieces."""
+    tokenizers = sorted({tables.tokenizers[model] for model in models})
+    reads = [tokenizers.index(tables.tokenizers[model]) for model in models]
+    writes = [reads[models.index(one.decoder_model)] for one in spec.compressors]
+    # Models that read the same tokens read the same passages.
+    first = [models[reads.index(which)] for which in range(len(tokenizers))]
+    passages = [_by_place(tables.token_scores, model, "token_id", names) for model in first]
+    width = max(wide.shape[1] for wide in passages)
+    ids = _apart(passages, range(len(tokenizers)), width)
+    made = _apart([_made(one, names) for one in tables.reconstructions], writes, width)
+    assert ((made < 0) == (ids[writes] < 0)).all()  # greedy decoding writes as many tokens as the passage has
+    used = np.unique(np.concatenate([ids.ravel(), made.ravel()]))
+    used = used[used >= 0]
+    small = np.uint16 if len(used) < np.iinfo(np.uint16).max else np.uint32
+    tokens = np.searchsorted(used, ids, side="right").astype(small)  # -1 is before all: 0
+    # Most tokens are right, and a row of zeros packs well.
+    wrong = np.where(made == ids[writes], 0, np.searchsorted(used, made, side="right")).astype(small)
+    pieces = [tables.pieces[tokenizers[token // APART]][token % APART] for token in used.tolist()]
+    return reads, tokens, wrong, pieces
 
 
-def _token_nll(scores: dict[str, pd.DataFrame], model: str, names: pd.Index, window: int) -> NDArray[np.float32]:
+def _made(rows: pd.DataFrame, names: pd.Index) -> pd.DataFrame:
+    """Token ids of the greedy reconstructions from the passages' own memory by place, -1 after the last."""
+    real = _complete(rows[rows["condition"] == "real"].set_index("passage_id"), names, "reconstructions")
+    width = real["token_ids"].map(len).max()
+    return pd.DataFrame([[*row, *[-1] * (width - len(row))] for row in real["token_ids"]], index=names)
+
+
+def _by_place(scores: dict[str, pd.DataFrame], model: str, column: str, names: pd.Index) -> pd.DataFrame:
+    """What a model says of each passage's tokens, one column per place; empty after the last."""
     if model not in scores:
         raise UserError(f"no token scores of model {model}; there are {', '.join(sorted(scores))}")
     # Not pivot_table, which would take the mean of a token that comes twice.
-    wide = scores[model].pivot(index="passage_id", columns="position", values="nll")  # noqa: PD010
-    return _complete(wide, names, f"token scores of {model}").to_numpy().reshape(len(names), window)
+    wide = scores[model].pivot(index="passage_id", columns="position", values=column)  # noqa: PD010
+    return _complete(wide, names, f"token scores of {model}").dropna(axis="columns", how="all")
+
+
+def _apart(rows: Sequence[pd.DataFrame], tokenizers: Sequence[int], width: int) -> NDArray[np.int64]:
+    """Token ids by place, those of different tokenizers apart, and -1 after the last: [rows, P, width]."""
+    found = np.stack([one.reindex(columns=range(width)).fillna(-1).to_numpy(np.int64) for one in rows])
+    return np.where(found < 0, -1, found + APART * np.array(tokenizers)[:, None, None])
 
 
 def _complete(rows: pd.DataFrame, names: pd.Index, what: str) -> pd.DataFrame:

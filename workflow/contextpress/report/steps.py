@@ -100,10 +100,12 @@ def explorer(
     passages: Path,
     scores: list[Path],
     reconstructions: list[Path],
-    tokenizer: Path,
+    tokenizers: list[Path],
     output: Path,
 ) -> None:
-    """Write the explorer of a study. Files of ``scores`` bear the names of their models.
+    """Write the explorer of a study.
+
+    Files of ``scores`` bear the names of their models; ``tokenizers`` are the folders of what these read, one by one.
 
     Raises:
         UserError: if there are not as many tables of reconstructions as compressors, or a table lacks a passage.
@@ -113,15 +115,22 @@ def explorer(
 
     if len(reconstructions) != len(spec.compressors):
         raise UserError(f"{len(spec.compressors)} compressors, but {len(reconstructions)} reconstruction tables")
-    text = read_table(passages, PASSAGES, ["passage_id", "text", "token_ids"])
+    read = {path.stem: str(folder) for path, folder in zip(scores, tokenizers, strict=True)}
+    columns = ["passage_id", "position", "token_id", "nll"]
+    found = {path.stem: read_table(path, TOKEN_SCORES, columns) for path in scores}
     made = [read_table(path, RECONSTRUCTIONS, ["passage_id", "condition", "token_ids"]) for path in reconstructions]
-    used = np.unique(np.concatenate([row for table in (text, *made) for row in table["token_ids"]]))
+    used: dict[str, set[int]] = {folder: set() for folder in read.values()}
+    for model, table in found.items():
+        used[read[model]].update(table["token_id"].unique().tolist())
+    for one, table in zip(spec.compressors, made, strict=True):
+        used[read[one.decoder_model]].update(np.concatenate(table["token_ids"].tolist()).tolist())
     tables = explore.Tables(
-        passages=text,
+        passages=read_table(passages, PASSAGES, ["passage_id", "text"]),
         observations=read_table(observations, OBSERVATIONS, explore.COLUMNS),
-        token_scores={path.stem: read_table(path, TOKEN_SCORES, ["passage_id", "position", "nll"]) for path in scores},
+        token_scores=found,
         reconstructions=made,
-        pieces=explore.pieces(load_tokenizer(tokenizer), used.tolist()),
+        tokenizers=read,
+        pieces={folder: explore.pieces(load_tokenizer(folder), sorted(ids)) for folder, ids in used.items()},
     )
     write_text(output, explore.page(explore.content(spec, tables)))
 

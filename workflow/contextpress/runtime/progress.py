@@ -38,13 +38,17 @@ class Progress:
         )
 
     @classmethod
+    def all(cls, log: str) -> list[Self]:
+        """What such lines of a log say."""
+        return [
+            cls(name, int(done), int(steps), float(loss), float(speed.replace(",", "")), float(left))
+            for name, done, steps, loss, speed, left in _LINE.findall(log)
+        ]
+
+    @classmethod
     def last(cls, log: str) -> Self | None:
         """What the last such line of a log says; None if it has none."""
-        found = _LINE.findall(log)
-        if not found:
-            return None
-        name, done, steps, loss, speed, left = found[-1]
-        return cls(name, int(done), int(steps), float(loss), float(speed.replace(",", "")), float(left))
+        return found[-1] if (found := cls.all(log)) else None
 
 
 _LINE = re.compile(r"^(.+) \[[# ]+\] (\d+)/(\d+) loss (\S+) ([\d,]+) tokens/s ETA (\d+) s$", re.MULTILINE)
