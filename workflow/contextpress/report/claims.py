@@ -33,6 +33,8 @@ NOT_COMPARED = (
     f"{published.OFF_THE_SHELF_GAP.name} {published.OFF_THE_SHELF_GAP.f1:g}) need models of that size.",
     "Formal text: the paper has ArXiv, GitHub and DM Mathematics in a mix it does not state; here it is what the "
     "study's `corpus.formal` names.",
+    "Descent: models of one shape that are pretrained here start from one warm-up, so that C3 is a statement on "
+    "models of common descent; the paper's share nothing. Preset `warmups` has models that share nothing.",
 )
 CRAMMED = (
     f"Published of this bound: {published.CRAMMED_MODEL} holds {published.CRAMMED_NATS} nats in one vector, whatever "
