@@ -23,14 +23,14 @@ from contextpress.compressor.spec import (
     ReadOutName,
     per_vector,
 )
-from contextpress.corpus.spec import Arithmetic, CorpusSpec, Domains, Embedded
+from contextpress.corpus.spec import Arithmetic, Asking, CorpusSpec, Domains, Embedded
 from contextpress.entropy.spec import EntropyConfig
 from contextpress.figures.spec import FiguresConfig
 from contextpress.lm.spec import CopyWarmup, Pretraining, Shape
 from contextpress.reconstruction.spec import CrammingConfig, ReconstructionSpec
 from contextpress.runtime.schedule import Schedule
 from contextpress.runtime.spec import NAME_LENGTH, Number, Spec, Whole, distinct
-from contextpress.tokens.spec import PassagesSpec, TokenizerSpec
+from contextpress.tokens.spec import PassagesSpec, ProbeConfig, TokenizerSpec
 
 MixtureName = Literal["D1", "D2", "D3", "D4", "D5", "D6", "random"]
 MODEL_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
@@ -261,6 +261,7 @@ class Study(Spec):
     reconstruction: ReconstructionConfig = ReconstructionConfig()
     analysis: AnalysisConfig = AnalysisConfig()
     figures: FiguresConfig = FiguresConfig()
+    probe: ProbeConfig = ProbeConfig()
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -297,6 +298,27 @@ class Study(Spec):
         _known("compressor.encoders", self.compressor.encoders, "model", models)
         _known("compressor.decoders", self.compressor.decoders, "model", models)
         _known("lm.models.shape", (model.shape for model in self.lm.models if model.pretrain), "shape", shapes)
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Self:
+        if self.probe.domain is None:
+            return self
+        asking = {domain.name for domain in self.corpus.domains if isinstance(domain, Asking)}
+        if self.probe.domain not in asking:
+            raise ValueError(
+                f"probe.domain is {self.probe.domain}, which is no domain of kind products or questions; there are "
+                f"{', '.join(sorted(asking)) or 'none'}"
+            )
+        if self.probe.domain in (*self.corpus.natural, *self.corpus.formal):
+            raise ValueError(
+                f"probe.domain is {self.probe.domain}, which may not be in corpus.natural or corpus.formal: "
+                "probe.share says how much of it every model reads"
+            )
+        used = {*self.compressor.encoders, *self.compressor.decoders}
+        for model in self.lm.models:
+            if model.name in used and model.tokenizer == "own":
+                raise ValueError(f"probe asks in the study's tokens, but model {model.name} has tokenizer own")
         return self
 
     @model_validator(mode="after")

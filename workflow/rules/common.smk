@@ -16,6 +16,7 @@ if os.getenv("PYTHONPATH", "").split(os.pathsep)[0] != PACKAGE_ROOT:
 
 from contextpress.configfiles import check_files
 from contextpress.plan import Plan
+from contextpress.probe import Probe
 from contextpress.report.spec import CLAIMS_OF_FIGURES
 from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError
@@ -208,7 +209,9 @@ def drawn(name):
     known = [
         figure
         for figure in CLAIMS_OF_FIGURES
-        if PLAN.sets_entropy or figure != "dose_response"
+        if {"dose_response": PLAN.sets_entropy, "probe": PLAN.study.probe.domain}.get(
+            figure, True
+        )
     ]
     return {
         "pdf": f"{path}.pdf",

@@ -8,6 +8,7 @@ FIGURES = [
     "ladder",
     "cramming",
     "predictor",
+    *PROBE_FIGURE,
     "learning_curves",
 ]
 

@@ -210,6 +210,13 @@ class PredictorSpec(Spec):
         return {(role.side, role.name, role.seed): role.model for role in self.roles}
 
 
+class ProbeSpec(Spec):
+    """What the probe's table and finding depend on; the compressors are in the order of their tables."""
+
+    compressors: tuple[CompressorDescription, ...] = Field(min_length=1)
+    claims: ClaimsSpec
+
+
 class CrammedDecoder(Spec):
     """A decoder in its role in the study, and the pretrained model that it is."""
 

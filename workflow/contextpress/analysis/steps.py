@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from contextpress.analysis.answers import Probe, probe_finding, probe_table, with_answers
 from contextpress.analysis.buckets import by_bucket
 from contextpress.analysis.calibration import OUTCOMES, draw, summarise
 from contextpress.analysis.cramming import bucket_table, cramming_finding, side_by_side
@@ -23,14 +24,16 @@ from contextpress.analysis.spec import (
     CrammingAnalysis,
     ObservationsSpec,
     PredictorSpec,
+    ProbeSpec,
     SpecificationSpec,
 )
 from contextpress.analysis.specification import specification as specification_table
 from contextpress.analysis.verdicts import assess, findings
 from contextpress.entropy.scores import GAP
-from contextpress.reconstruction.table import CRAMMED
+from contextpress.reconstruction.table import ANSWERS, CRAMMED, RECONSTRUCTIONS
 from contextpress.runtime.files import write_json, write_text
 from contextpress.runtime.tables import complete, read_table, write_table, writing
+from contextpress.tokens.asked import ASKED
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +114,31 @@ def predictor(*, spec: PredictorSpec, observations: Path, models: list[Path], fi
     write_json(finding, found)
     _write_csv(table, rows)
     log.info("%s %s", found["question"], found["answer"])
+
+
+def probe(
+    *,
+    spec: ProbeSpec,
+    observations: Path,
+    asked: Path,
+    answers: list[Path],
+    reconstructions: list[Path],
+    finding: Path,
+    table: Path,
+) -> None:
+    """Hold answers against the quality of words, on the probe's records, and write the finding and the table."""
+    rows = with_answers(
+        read_table(observations, OBSERVATIONS),
+        read_table(asked, ASKED),
+        [read_table(path, ANSWERS) for path in answers],
+        [read_table(path, RECONSTRUCTIONS) for path in reconstructions],
+        spec,
+    )
+    found = Probe.of(rows, spec.claims)
+    told = probe_finding(found)
+    write_json(finding, told)
+    _write_csv(table, probe_table(found))
+    log.info("%s %s: %s", told["question"], told["verdict"], told["reason"])
 
 
 def specification(*, spec: SpecificationSpec, observations: Path, table: Path) -> None:

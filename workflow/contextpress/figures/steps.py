@@ -18,6 +18,7 @@ from contextpress.figures import (
     encoder,
     grid_panels,
     predicted,
+    probed,
     rungs,
     specifications,
 )
@@ -88,6 +89,12 @@ def predictor(*, spec: TableFigure, finding: Path, pdf: Path, svg: Path, png: Pa
     """Draw predicted against observed quality on what was held out from the predictor."""
     with styled(spec.style):
         save(predicted.draw(read_json(finding), spec), pdf, svg, png, caption)
+
+
+def probe(*, spec: TableFigure, table: Path, finding: Path, pdf: Path, svg: Path, png: Path, caption: Path) -> None:
+    """Draw answers to questions about records against the quality of the records' reconstructions."""
+    with styled(spec.style):
+        save(probed.draw(_csv(table), read_json(finding), spec), pdf, svg, png, caption)
 
 
 def dose_response(

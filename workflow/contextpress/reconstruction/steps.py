@@ -13,16 +13,19 @@ import torch
 
 from contextpress.compressor.folder import load_compressor, parts_of
 from contextpress.lm.folder import load_model
+from contextpress.reconstruction.answers import answer as answer_questions
+from contextpress.reconstruction.answers import contexts
 from contextpress.reconstruction.conditions import BLOCK, blocks, other_passages
 from contextpress.reconstruction.conditions import reconstruct as under_each_condition
 from contextpress.reconstruction.cramming import Decoder
 from contextpress.reconstruction.cramming import cram as cram_passages
 from contextpress.reconstruction.metrics import SIGNATURES, measure_all
 from contextpress.reconstruction.spec import CrammingSpec, ReconstructionSpec
-from contextpress.reconstruction.table import CONDITIONS, CRAMMED, RECONSTRUCTIONS
+from contextpress.reconstruction.table import ANSWERED_FROM, ANSWERS, CONDITIONS, CRAMMED, RECONSTRUCTIONS
 from contextpress.runtime.device import device_name, prepare
 from contextpress.runtime.record import write_record
-from contextpress.runtime.tables import batches, write_table, writing
+from contextpress.runtime.tables import batches, read_table, write_table, writing
+from contextpress.tokens.asked import ASKED
 from contextpress.tokens.own import filled, padded
 from contextpress.tokens.passages import PASSAGES, sampled
 from contextpress.tokens.tokenizer import encoded, load_tokenizer, restate_id
@@ -105,6 +108,48 @@ def _blocks(passages: list[Path]) -> Iterator[pd.DataFrame]:
             size = sizes.pop(0)
             yield waiting.iloc[:size].reset_index(drop=True).assign(sampled=chosen[start : start + size])
             waiting, start = waiting.iloc[size:], start + size
+
+
+def answer(
+    *,
+    spec: ReconstructionSpec,
+    compressor: Path,
+    encoder: Path,
+    decoder: Path,
+    tokenizer: Path,
+    passages: Path,
+    asked: Path,
+    output: Path,
+    record: Path,
+) -> None:
+    """Answer the probe's questions from memory and from controls; float32, exact greedy."""
+    device = prepare(0)
+    started = time.perf_counter()
+    words = load_tokenizer(tokenizer)
+    model = load_compressor(compressor, parts_of(encoder, decoder, tokenizer), device)
+    frame, questions = read_table(passages, PASSAGES), read_table(asked, ASKED)
+    others = other_passages(frame["domain"], frame["document_id"]).to(device)
+    place = {name: number for number, name in enumerate(frame["passage_id"])}
+    own = [place[name] for name in questions["passage_id"]]
+    prompts, true = (questions[name].map(list).tolist() for name in ("prompt_ids", "answer_ids"))
+    parts, passes, positions = [], 0, 0
+    with torch.inference_mode():
+        ids = torch.tensor(frame["token_ids"].map(list).tolist(), dtype=torch.int64, device=device)
+        read = contexts(model, ids, others)
+        for source in ANSWERED_FROM:
+            which = own if len(read[source]) == len(frame) else [0] * len(own)
+            made, cost = answer_questions(model, read[source], which, prompts, true, spec.batch)
+            passes, positions = passes + cost.passes, positions + cost.positions
+            columns = {
+                "question_id": questions["question_id"],
+                "answered_from": source,
+                "right": [one == other for one, other in zip(made, true, strict=True)],
+                "written": words.batch_decode(made, clean_up_tokenization_spaces=False),
+            }
+            parts.append(pd.DataFrame(columns))
+    write_table(output, pd.concat(parts, ignore_index=True), ANSWERS)
+    seconds = round(time.perf_counter() - started, 1)
+    write_record(record, spec, device=device_name(device), seconds=seconds, forward_passes=passes, positions=positions)
 
 
 def cram(*, spec: CrammingSpec, decoder: Path, tokenizer: Path, passages: Path, output: Path, record: Path) -> None:
