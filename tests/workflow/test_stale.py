@@ -233,6 +233,10 @@ KEYS = {
         every("calibration_summary calibration_figure", calibration_chunk=4),
     ),
     "analysis.calibration.chunk": (3, every("calibration_summary calibration_figure", calibration_chunk=2)),
+    "probe.domain": ("arithmetic", REFUSED),
+    "probe.share": (0.3, ""),
+    "probe.records": (20, ""),
+    "probe.questions": (2, ""),
     "figures.measure": ("bleu", "quality_by_bucket ladder explorer"),
     "figures.draws": (300, SAMPLED),
     **{
@@ -240,7 +244,7 @@ KEYS = {
         for key, value in {"column": 3.5, "page": 7.5, "font_size": 9.0, "dpi": 200}.items()
     },
 }
-UNSTORED = re.compile(r"gpus|analysis\.calibration\..*")
+UNSTORED = re.compile(r"gpus|analysis\.calibration\..*|probe\..*")  # the smoke study asks nothing
 
 
 def affected(direct):
