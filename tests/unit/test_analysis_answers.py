@@ -151,12 +151,12 @@ def test_the_table_holds_shares_of_right_answers(planted, probe):
     table, hand = probe_table(probe), by_hand(planted)
     assert list(table.columns) == TABLE
     cells = table.set_index(["encoder", "decoder", "ratio", "questions", "bucket"])
+    stated, lost = hand["stated"], hand["lost"]
+    members = {"all": stated | ~stated, "stated": stated, "inferred": ~stated, "lost": lost}
     for pair in (("D1", "D6"), ("all", "all")):
         for ratio in (4, "all") if pair[0] == "all" else (4, 8):
             for kind in ("all", "stated", "inferred", "lost"):
-                chosen = hand[
-                    {"all": True, "stated": hand["stated"], "inferred": ~hand["stated"]}.get(kind, hand["lost"])
-                ]
+                chosen = hand[members[kind]]
                 if pair[0] != "all":
                     chosen = chosen[(chosen["encoder"] == pair[0]) & (chosen["decoder"] == pair[1])]
                 if ratio != "all":
