@@ -29,7 +29,7 @@ from contextpress.figures.style import (
     titled,
 )
 
-SAID = {"text": "full text", "nothing": "no record", "majority": "most frequent answer"}
+SAID = {"text": "full text", "nothing": "no record", "majority": "usual answer"}
 
 
 def draw(table: pd.DataFrame, finding: dict[str, Any], spec: TableFigure) -> Drawing:
@@ -72,7 +72,7 @@ def _pairs(axes: Axes, rows: pd.DataFrame, place: int) -> Line2D:
         elinewidth=0.6,
     )
     first = rows.iloc[0]
-    said = f"memory, {first['readout'].replace('_', ' ')}, ratio {first['ratio']}"
+    said = f"{first['readout'].replace('_', ' ')}, ratio {first['ratio']}"
     return Line2D([], [], color=colour, marker=marker, linestyle="none", label=said)
 
 
@@ -92,9 +92,9 @@ def _caption(finding: dict[str, Any], every: pd.Series, measure: str) -> str:
         f"Questions about held-out records, answered by greedy decoding from the record's memory, against "
         f"{short(measure)} of the record's reconstruction from the same memory. (a) Means of each pair, all seeds; "
         f"bars hold documents and training runs. (b) Ranges of quality of single records, all compressors; the band "
-        f"holds documents. Lines: the same questions after the full text, after no record, and by the answer "
-        f"that is most frequent in the training documents. Spearman correlation of answers with quality over records, "
-        f"within a compressor, {told['over_records']}; over the means of "
+        f"holds documents. Lines: the same questions after the full text, after no record, and by the answer that is "
+        f"most frequent in the training documents (the usual one). Spearman correlation of answers with quality over "
+        f"records, within a compressor, {told['over_records']}; over the means of "
         f"{counted(rho['over_compressors']['compressors'], 'compressor')} {told['over_compressors']} (documents only). "
         f"Where the words that tell the answer are not reproduced, {number(lost['memory']['value'])} are answered, "
         f"after no record {number(lost['nothing']['value'])}. {counted(sample['passages'], 'record')} with "
