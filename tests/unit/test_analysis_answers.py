@@ -22,7 +22,7 @@ from contextpress.runtime.tables import write_table
 from contextpress.tokens.asked import ASKED
 from tests.unit.fake_study import observations
 
-CLAIMS = ClaimsSpec(draws=200, min_passages=20)
+CLAIMS = ClaimsSpec(draws=100, min_passages=20)
 QUESTIONS = 8  # of a record; the record states the answer to half of them
 
 
@@ -200,6 +200,19 @@ def test_correlations_are_those_of_scipy(planted):
     assert found["over_compressors"]["compressors"] == 16
     inside = [stats.spearmanr(part["token_f1"], part[SHARE]).statistic for _, part in means.groupby("ratio")]
     assert found["over_compressors_within_setting"]["value"] == pytest.approx(np.mean(inside), abs=1e-5)
+
+
+def test_tenths_by_quality_hold_as_many_records_each(planted, probe):
+    found = probe_finding(probe)["by_quality"]
+    hand = by_hand(planted)
+    records = len(probe.panel.passages) * len(probe.panel.compressors)
+    assert sum(one["records"] for one in found) == records
+    assert {one["records"] for one in found} == {records // 10}
+    assert [one["quality"] for one in found] == sorted(one["quality"] for one in found)
+    lowest = hand[hand["token_f1"] < np.quantile(probe.words, 0.1)]
+    # The mean over those compressors that have records in it.
+    wanted = lowest.groupby(list(KEY))["memory"].mean().mean()
+    assert found[0]["value"] == pytest.approx(wanted, abs=1e-5)
 
 
 @pytest.mark.parametrize(

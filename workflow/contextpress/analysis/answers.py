@@ -274,12 +274,12 @@ def _over_compressors(words: Array, answers: Array) -> Array:
 
 
 def _by_quality(probe: Probe) -> list[dict[str, Any]]:
-    """Answers by quality of the words, in bins as wide as each other: what the figure shows over records."""
+    """Answers by quality of the words, in bins of as many records each: what the figure shows over records."""
     panel, words = probe.panel, probe.words
-    edges = np.linspace(words.min(), words.max(), BINS + 1)
-    place = np.clip(np.searchsorted(edges, words, side="right") - 1, 0, BINS - 1)
+    edges = np.unique(np.quantile(words, np.arange(1, BINS) / BINS))
+    place = np.searchsorted(edges, words, side="right")
     found = []
-    for number in range(BINS):
+    for number in range(len(edges) + 1):
         member = (place == number).astype(np.float64)
         if member.any():
             effect = combine(

@@ -91,7 +91,7 @@ def _caption(finding: dict[str, Any], every: pd.Series, measure: str) -> str:
     return (
         f"Questions about held-out records, answered by greedy decoding from the record's memory, against "
         f"{short(measure)} of the record's reconstruction from the same memory. (a) Means of each pair, all seeds; "
-        f"bars hold documents and training runs. (b) Ranges of quality of single records, all compressors; the band "
+        f"bars hold documents and training runs. (b) Tenths of all records by quality, all compressors; the band "
         f"holds documents. Lines: the same questions after the full text, after no record, and by the answer that is "
         f"most frequent in the training documents (the usual one). Spearman correlation of answers with quality over "
         f"records, within a compressor, {told['over_records']}; over the means of "
