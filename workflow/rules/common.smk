@@ -15,6 +15,7 @@ if os.getenv("PYTHONPATH", "").split(os.pathsep)[0] != PACKAGE_ROOT:
     )
 
 from contextpress.configfiles import check_files
+from contextpress.mitigations import Mitigations
 from contextpress.plan import Plan
 from contextpress.report.spec import CLAIMS_OF_FIGURES
 from contextpress.runtime.closure import closure
@@ -26,16 +27,17 @@ check_files(map(Path, workflow.configfiles))
 
 
 def checked():
-    """The plan and this run, or an end in one line. A WorkflowError would come with lines of Snakemake's own."""
+    """The plan, the arms and this run, or an end in one line. A WorkflowError would come with lines of Snakemake's own."""
     try:
         plan = Plan(config).check()
+        arms = Mitigations(plan)
         run = Run(Path(".snakemake")) if workflow.is_main_process else None
     except UserError as error:
         raise SystemExit(f"contextpress: {error}") from None
-    return plan, run
+    return plan, arms, run
 
 
-PLAN, RUN = checked()
+PLAN, ARMS, RUN = checked()
 
 # A line that finds no room in Snakemake's own log would print a traceback, and on a full disk each line does.
 logging.raiseExceptions = False
@@ -83,8 +85,8 @@ wildcard_constraints:
     domain="|".join(PLAN.domains),
     mixture="D[1-6]|random",
     shape="[a-z][a-z0-9]*",
-    model="|".join(PLAN.models),
-    compressor="|".join(PLAN.jobs),
+    model="|".join([*PLAN.models, *ARMS.models]),
+    compressor="|".join([*PLAN.jobs, *ARMS.compressors]),
     chunk="[a-z]+-[0-9]+",
 
 
@@ -124,8 +126,11 @@ def folder_of(name):
     return folder
 
 
-PRETRAINED = [name for name, model in PLAN.models.items() if model.config.pretrain]
+PRETRAINED = {
+    name: model for name, model in PLAN.models.items() if model.config.pretrain
+}
 LOADED = [name for name in PLAN.models if name not in PRETRAINED]
+FROM_SCRATCH = PRETRAINED | ARMS.models
 
 
 def lm_weights(name):
@@ -137,16 +142,16 @@ def lm_history(name):
 
 
 def start_of_model(name):
-    model = PLAN.models[name]
+    model = FROM_SCRATCH[name]
     return f"{RESULTS}/lm/warmup-{model.config.shape}/model.safetensors"
 
 
 def encoder_weights(wildcards):
-    return lm_weights(PLAN.jobs[wildcards.compressor].encoder.name)
+    return lm_weights(ARMS.compressor(wildcards.compressor).encoder)
 
 
 def decoder_weights(wildcards):
-    return lm_weights(PLAN.jobs[wildcards.compressor].decoder.name)
+    return lm_weights(ARMS.compressor(wildcards.compressor).decoder)
 
 
 def tokenizer_of(model):
@@ -163,8 +168,8 @@ def passages_of(model):
 
 def own_models(compressor):
     """Which models of a compressor have a tokenizer of their own, by role."""
-    job = PLAN.jobs[compressor]
-    named = {"encoder": job.encoder.name, "decoder": job.decoder.name}
+    spec = ARMS.compressor(compressor)
+    named = {"encoder": spec.encoder, "decoder": spec.decoder}
     return {role: model for role, model in named.items() if model in PLAN.own}
 
 

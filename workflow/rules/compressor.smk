@@ -8,7 +8,7 @@ rule compressor:
         tokenizer=rules.tokenizer.output.tokenizer,
         own=own_tokenizer_files,
         arrays=lambda wildcards: expand(
-            rules.encode.output, domain=PLAN.compressor(wildcards.compressor).domains
+            rules.encode.output, domain=ARMS.compressor(wildcards.compressor).domains
         ),
     output:
         weights=f"{RESULTS}/compressors/{{compressor}}/compressor.safetensors",
@@ -28,7 +28,7 @@ rule compressor:
         **WITH_MODEL,
     params:
         command=started(PLAN.study.compressor.schedule),
-        spec=spec_of(PLAN.compressor, "compressor"),
+        spec=spec_of(ARMS.compressor, "compressor"),
         encoder=folder_of("encoder"),
         decoder=folder_of("decoder"),
         tokenizer=folder_of("tokenizer"),

@@ -223,3 +223,25 @@ class CrammingAnalysis(Spec):
 
     decoders: tuple[CrammedDecoder, ...] = Field(min_length=1)
     claims: ClaimsSpec
+
+
+class ArmCell(Spec):
+    """One compressor of an arm, or of the study, which has no help."""
+
+    arm: str = Field(description="Name of the arm; empty: no help.")
+    encoder: str = Field(description="Name of the encoder in the config; the decoder's own: a matched pair.")
+    decoder: str
+    seed: Whole
+    steps: Whole = Field(description="Of the compressor's training.")
+    flops: Whole = Field(description="Of that training and of the arm's own thing.")
+    own_flops: Whole = Field(description="Of the arm's own thing, outside that training.")
+
+
+class ArmsSpec(Spec):
+    """What the table of arms depends on; of the claims the sample, the bootstrap and the correction."""
+
+    cells: tuple[ArmCell, ...] = Field(min_length=1)  # in the order of the reconstructions
+    measure: Measure
+    smallest_share: Number
+    memory_test: MemoryTest
+    claims: ClaimsSpec
