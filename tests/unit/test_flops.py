@@ -59,7 +59,7 @@ def test_a_step_of_a_compressor_costs_what_torch_counts(shapes, changes):
 def test_a_step_of_a_language_model_costs_what_torch_counts():
     model, ids = made(SMALL), torch.randint(2, VOCABULARY, (ROWS, LENGTH))
     rows = plain_rows(ids, 1, 0)
-    counted = language_model_step(SMALL, VOCABULARY, LENGTH + 1, ROWS, ROWS * LENGTH)
+    counted = language_model_step(SMALL, VOCABULARY, LENGTH, ROWS)
     assert counted == seen(lambda: next_token_loss(model, rows))
 
 

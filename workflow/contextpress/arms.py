@@ -67,8 +67,8 @@ class MitigationConfig(Spec):
 
     pairs: Annotated[tuple[MismatchedPair, ...], AfterValidator(distinct)] = Field(
         (),
-        description="pairs to help, such as {encoder: D1, decoder: D6}; none: nothing is mitigated. Of the matched pair "
-        "that each is held against, the decoder's model is encoder too (of another seed)",
+        description="pairs to help, such as {encoder: D1, decoder: D6}; none: nothing is mitigated. The matched "
+        "pair that each is held against has the decoder's model as encoder too, of another seed",
     )
     ratio: Whole = Field(4, gt=0, description="one of compressor.ratios")
     extra_compute: Number = Field(

@@ -18,7 +18,7 @@ from contextpress.analysis.hypotheses import COUNTS, DRAW, only
 from contextpress.analysis.spec import ArmCell, ArmsSpec
 from contextpress.arms import ARMS, LONGER
 from contextpress.compressor.spec import CompressorSpec
-from contextpress.flops import compressor_training
+from contextpress.flops import compressor_training, language_model_step
 from contextpress.jobs import Job, Model
 from contextpress.lm.spec import Shape
 from contextpress.plan import Plan
@@ -106,6 +106,12 @@ class Mitigations:
             *(spec.window, spec.curriculum, spec.schedule.batch, steps),
         )
 
+    def _pretraining(self, shape: Shape) -> int:
+        """FLOPs of a language model's pretraining, but for the warm-up that all of its shape share."""
+        pretraining, vocabulary = self.plan.study.lm.pretraining, self.plan.study.tokens.tokenizer.vocabulary
+        schedule = pretraining.schedule
+        return schedule.steps * language_model_step(shape, vocabulary, pretraining.row, schedule.batch)
+
     def _steps_within(self, budget: int, spec: CompressorSpec, shapes: tuple[Shape, Shape]) -> int:
         """The most steps that a training may have."""
         few = spec.schedule.steps
@@ -125,12 +131,15 @@ class Mitigations:
                     encoder=cell.job.encoder.config.name,
                     decoder=cell.job.decoder.config.name,
                     seed=cell.job.seed,
+                    decoder_training=cell.compressor.architecture.decoder_training,
                     steps=cell.compressor.schedule.steps,
                     flops=self.flops(cell),
                     own_flops=cell.own,
+                    pretraining_flops=sum(map(self._pretraining, cell.shapes)),
                 )
                 for cell in self.cells
             ),
+            longer=LONGER,
             measure=self.config.measure,
             smallest_share=self.config.smallest_share,
             memory_test=analysis.memory_test,

@@ -232,15 +232,20 @@ class ArmCell(Spec):
     encoder: str = Field(description="Name of the encoder in the config; the decoder's own: a matched pair.")
     decoder: str
     seed: Whole
+    decoder_training: Literal["frozen", "lora", "full"] = Field(
+        description="Whether the decoder is still the plain LM."
+    )
     steps: Whole = Field(description="Of the compressor's training.")
     flops: Whole = Field(description="Of that training and of the arm's own thing.")
     own_flops: Whole = Field(description="Of the arm's own thing, outside that training.")
+    pretraining_flops: Whole = Field(description="Of both language models before; no part of the equal compute.")
 
 
 class ArmsSpec(Spec):
     """What the table of arms depends on; of the claims the sample, the bootstrap and the correction."""
 
     cells: tuple[ArmCell, ...] = Field(min_length=1)  # in the order of the reconstructions
+    longer: str = Field(description="The arm that the others are held against.")
     measure: Measure
     smallest_share: Number
     memory_test: MemoryTest

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from contextpress.analysis.arms import load
+from contextpress.analysis.arms import mitigation as shares_of_arms
 from contextpress.analysis.buckets import by_bucket
 from contextpress.analysis.calibration import OUTCOMES, draw, summarise
 from contextpress.analysis.cramming import bucket_table, cramming_finding, side_by_side
@@ -18,6 +20,7 @@ from contextpress.analysis.observations import OBSERVATIONS
 from contextpress.analysis.predictor import parameters
 from contextpress.analysis.predictor import predictor as fit_and_validate
 from contextpress.analysis.spec import (
+    ArmsSpec,
     Calibration,
     CalibrationChunk,
     CrammingAnalysis,
@@ -111,6 +114,16 @@ def predictor(*, spec: PredictorSpec, observations: Path, models: list[Path], fi
     write_json(finding, found)
     _write_csv(table, rows)
     log.info("%s %s", found["question"], found["answer"])
+
+
+def mitigation(
+    *, spec: ArmsSpec, passages: list[Path], reconstructions: list[Path], finding: Path, table: Path
+) -> None:
+    """Say what share of the gap every arm closes, and whether it is mitigated (reconstructions in the spec's order)."""
+    found, rows = shares_of_arms(load(spec, passages, reconstructions))
+    write_json(finding, found)
+    _write_csv(table, rows)
+    log.info("mitigation %s: %s", found["verdict"], found["reason"])
 
 
 def specification(*, spec: SpecificationSpec, observations: Path, table: Path) -> None:
