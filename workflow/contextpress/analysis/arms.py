@@ -254,9 +254,9 @@ def _gaps(runs: Runs, pairs: list[Pair]) -> Array:
 
 def _over_runs(runs: Runs, values: Array, pairs: list[Pair]) -> Effect:
     """Mean of [pairs x seeds, 1 + B], with the errors of documents and of training runs."""
-    owners = pd.DataFrame(
-        [(*pair, seed) for pair in pairs for seed in runs.seeds], columns=["encoder", "decoder", "seed"]
-    )
+    # A pair's encoder and decoder are trained anew together: one owner of the scatter, not two.
+    owners = pd.DataFrame([(f"{one}-{two}", seed) for one, two in pairs for seed in runs.seeds])
+    owners.columns = pd.Index(["encoder", "seed"])
     return combine(mean_over(values), scatter_of_runs(values, owners), document_freedom(runs.panel))
 
 
