@@ -108,9 +108,9 @@ def least_squares(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         target: [vocabulary, decoder width], of the same tokens.
 
     Returns:
-        weight [decoder width, encoder width] and bias [decoder width], float32.
+        weight [decoder width, encoder width] and bias [decoder width], float32, on the processor.
     """
-    rows, wanted = source.double(), target.double()
+    rows, wanted = source.double().cpu(), target.double().cpu()
     one, two = rows.mean(0), wanted.mean(0)
     weight = torch.linalg.lstsq(rows - one, wanted - two).solution.T
     return weight.float(), (two - weight @ one).float()
@@ -118,7 +118,7 @@ def least_squares(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def start_at(body: nn.Module, weight: Tensor, bias: Tensor) -> None:
-    """Set a connector's matrices so that it is the affine map ``weight`` x + ``bias``, to the last digits.
+    """Set a connector's matrices so that it is the affine map ``weight`` x + ``bias``.
 
     A GELU lets a value through that comes to it with both signs: gelu(x) - gelu(-x) = x. The inner sizes are twice the
     larger width, so that there is room for both; what room is left keeps its first weights and is not read at first.
