@@ -205,16 +205,17 @@ def own_passages_options(wildcards):
     ]
 
 
+# Figures that not every study has.
+OF_SOME = {"dose_response": PLAN.sets_entropy, "mitigation": bool(ARMS.cells)}
+ABSENT = [name for name, there in OF_SOME.items() if not there]
+
+
 def drawn(name):
     """The outputs of a figure's rule. The report shows the vector drawing under its own caption."""
     path = f"{RESULTS}/figures/{name}"
     caption = f"{path}.rst"
     # The report sorts by the first label, as text.
-    known = [
-        figure
-        for figure in CLAIMS_OF_FIGURES
-        if PLAN.sets_entropy or figure != "dose_response"
-    ]
+    known = [figure for figure in CLAIMS_OF_FIGURES if figure not in ABSENT]
     return {
         "pdf": f"{path}.pdf",
         "svg": report(

@@ -9,6 +9,7 @@ FIGURES = [
     "cramming",
     "predictor",
     "learning_curves",
+    *MITIGATION_FIGURES,
 ]
 
 

@@ -1,5 +1,6 @@
 # Whether the gap can be mitigated. Only where a study names pairs to help: else nothing here is planned.
 MITIGATION = []
+MITIGATION_FIGURES = []
 
 if ARMS.cells:
 
@@ -30,3 +31,26 @@ if ARMS.cells:
             " &> {log:q}"
 
     MITIGATION += [rules.arms_table.output.finding, rules.arms_table.output.table]
+
+    MITIGATION_FIGURES.append("mitigation")
+
+    rule mitigation:
+        """Claim C3: what share of the gap each arm closes."""
+        input:
+            code=code_of("figures", "mitigation"),
+            table=rules.arms_table.output.table,
+            finding=rules.arms_table.output.finding,
+        output:
+            **drawn("mitigation"),
+        log:
+            f"{RESULTS}/logs/figures/mitigation.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/figures/mitigation.jsonl"
+        conda:
+            ENVIRONMENT
+        params:
+            spec=spec_of(PLAN.table_figure),
+        shell:
+            "contextpress figures mitigation --spec {params.spec:q} --table {input.table:q}"
+            " --finding {input.finding:q} --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q}"
+            " --caption {output.caption:q} &> {log:q}"

@@ -17,6 +17,7 @@ from contextpress.figures import (
     effects,
     encoder,
     grid_panels,
+    mitigated,
     predicted,
     rungs,
     specifications,
@@ -88,6 +89,14 @@ def predictor(*, spec: TableFigure, finding: Path, pdf: Path, svg: Path, png: Pa
     """Draw predicted against observed quality on what was held out from the predictor."""
     with styled(spec.style):
         save(predicted.draw(read_json(finding), spec), pdf, svg, png, caption)
+
+
+def mitigation(
+    *, spec: TableFigure, table: Path, finding: Path, pdf: Path, svg: Path, png: Path, caption: Path
+) -> None:
+    """Draw the share of the gap that each arm closes, beside longer training at the same cost."""
+    with styled(spec.style):
+        save(mitigated.draw(read_csv(table), read_json(finding), spec), pdf, svg, png, caption)
 
 
 def dose_response(

@@ -19,6 +19,7 @@ CLAIMS_OF_FIGURES = {
     "decoder_entropy": "C2",
     "grid": "C3",
     "grid_effects": "C3",
+    "mitigation": "C3",
     "ladder": "controls",
     "cramming": "bound",
     "predictor": "advice",
