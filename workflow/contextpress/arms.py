@@ -35,7 +35,8 @@ class Arm:
     Attributes:
         architecture: keys of the compressor's architecture, and their values.
         larger: the side whose model is one of mitigation.larger_shape, pretrained on the same data.
-        controlled: whether the matched pair is trained in the same way too, as what can be had at best.
+        controlled: whether the matched pair is trained in the same way too: where the arm may help any pair, whether
+            there is a gap or not.
     """
 
     architecture: Mapping[str, str] = field(default_factory=dict)
@@ -48,8 +49,8 @@ ARMS: dict[str, Arm] = {
     "deep_connector": Arm({"connector": "deep"}),
     "alignment_block": Arm({"connector": "alignment"}),
     "least_squares": Arm({"connector_start": "least_squares"}),
-    "decoder_lora": Arm({"decoder_training": "lora"}),
-    "decoder_full": Arm({"decoder_training": "full"}),
+    "decoder_lora": Arm({"decoder_training": "lora"}, controlled=True),
+    "decoder_full": Arm({"decoder_training": "full"}, controlled=True),
     "larger_encoder": Arm(larger="encoder", controlled=True),
     "larger_decoder": Arm(larger="decoder", controlled=True),
 }

@@ -50,7 +50,8 @@ NOTE = (
     "Shares of the gap between the mismatched and the matched pair, both without help. Cost is counted in "
     "floating-point operations of the compressor's training and of the arm's own thing; the pretraining of the "
     "language models, which is more for larger ones, is not part of it and has a column of its own. gap_left is what "
-    "separates an arm from the matched pair trained at the same cost, of the same sizes. A decoder that learns is no "
+    "separates an arm from the matched pair at the same cost, trained in the same way where that was tried (else for "
+    "longer): an arm may raise a pair by more than the gap and leave the gap as it was. A decoder that learns is no "
     "longer the plain language model. The pairs of a study share language models across seeds, so that seeds are less "
     "independent than they look. The interval of the best arm allows for its being picked."
 )
