@@ -59,15 +59,14 @@ class Mitigations:
         """
         self.plan, self.config = plan, plan.study.mitigation
         self._shapes = {shape.name: shape for shape in plan.study.lm.shapes}
+        self._models = {model.name: model for model in plan.study.lm.models}
+        # The study's own compressors that the arms are held against, then those of every arm.
+        self.cells: list[Cell] = []
         if self.config.pairs:
             self._check()
+            self.cells = [cell for arm in ("", LONGER, *self.config.arms) for cell in self._cells(arm)]
 
     # -- compressors
-
-    @cached_property
-    def cells(self) -> list[Cell]:
-        """The study's own compressors that the arms are held against, then those of every arm."""
-        return [*self._cells(""), *(cell for arm in self._arms() for cell in self._cells(arm))]
 
     @cached_property
     def compressors(self) -> dict[str, CompressorSpec]:
@@ -149,7 +148,7 @@ class Mitigations:
     # -- what must hold
 
     def _check(self) -> None:
-        chosen, models = self.plan.study.compressor, {model.name: model for model in self.plan.study.lm.models}
+        chosen = self.plan.study.compressor
         for pair in self.config.pairs:
             for key, names, known in (
                 ("encoder", [pair.encoder, pair.decoder], chosen.encoders),
@@ -159,7 +158,7 @@ class Mitigations:
                     if name not in known:
                         why = "for the matched pair " if key == "encoder" and name == pair.decoder else ""
                         raise _unfit("pairs", f"names {name}, which {why}must be one of compressor.{key}s")
-            one, two = models[pair.encoder], models[pair.decoder]
+            one, two = self._models[pair.encoder], self._models[pair.decoder]
             if one.pretrain is None or two.pretrain is None:
                 raise _unfit(
                     "pairs", f"has {one.name} and {two.name}: both must be pretrained here, to know their cost"
@@ -186,17 +185,16 @@ class Mitigations:
         if "connector_start" in changed and chosen.connector == "alignment":
             raise _unfit("arms", f"has {arm}, for which compressor.connector must be linear, mlp or deep")
         if ARMS[arm].larger:
-            names = [shape.name for shape in self.plan.study.lm.shapes]
-            if self.config.larger_shape not in names:
-                raise _unfit("arms", f"has {arm}, so larger_shape must be one of lm.shapes: {', '.join(names)}")
-            for model in self.plan.study.lm.models:
-                if model.name.endswith(f"_{self.config.larger_shape}"):
-                    raise _unfit("larger_shape", f"would make a model of the same name as {model.name}")
+            larger, paired = self.config.larger_shape, {pair.encoder for pair in self.config.pairs}
+            if larger not in self._shapes:
+                raise _unfit("arms", f"has {arm}, so larger_shape must be one of lm.shapes: {', '.join(self._shapes)}")
+            for name, model in self._models.items():
+                if name in paired and model.shape == larger:
+                    raise _unfit("larger_shape", f"is {larger}, which is that of {name}")
+                if name.endswith(f"_{larger}"):
+                    raise _unfit("larger_shape", f"would make a model of the same name as {name}")
 
     # -- how cells are made
-
-    def _arms(self) -> list[str]:
-        return [LONGER, *self.config.arms] if self.config.pairs else []
 
     def _cells(self, arm: str) -> list[Cell]:
         """One compressor of each pair and seed; of the matched pairs too, where they are trained in this way."""
