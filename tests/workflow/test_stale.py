@@ -190,6 +190,22 @@ KEYS = {
     "reconstruction.cramming.steps": (11, "cram"),
     "reconstruction.cramming.learning_rate": (2.0, "cram"),
     "reconstruction.cramming.batch": (32, "cram"),
+    # The ends are the study's own compressors. Without pairs nothing else of the section is asked for.
+    "mitigation.pairs": (
+        [{"encoder": "D1", "decoder": "D6"}],
+        {"compressor": 9, "reconstruct": 9, "arms_table": 1, "mitigation": 1, "summary": 1},
+    ),
+    **{
+        f"mitigation.{key}": (value, "")
+        for key, value in {
+            "ratio": 2,
+            "extra_compute": 0.25,
+            "arms": ["decoder_full"],
+            "larger_shape": "base",
+            "measure": "bleu",
+            "smallest_share": 0.5,
+        }.items()
+    },
     **{f"analysis.claims.{claim}.statement": ("Otherwise.", "claims") for claim in ("c1", "c2", "c3")},
     "analysis.claims.c1.measure": ("bleu", "claims specification_table predictor_table"),
     **{f"analysis.claims.{claim}.measure": ("bleu", "claims specification_table") for claim in ("c2", "c3")},
@@ -240,7 +256,7 @@ KEYS = {
         for key, value in {"column": 3.5, "page": 7.5, "font_size": 9.0, "dpi": 200}.items()
     },
 }
-UNSTORED = re.compile(r"gpus|analysis\.calibration\..*")
+UNSTORED = re.compile(r"gpus|analysis\.calibration\..*|mitigation\.(?!pairs).*")
 
 
 def affected(direct):
