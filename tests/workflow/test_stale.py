@@ -193,7 +193,7 @@ KEYS = {
     # The ends are the study's own compressors. Without pairs nothing else of the section is asked for.
     "mitigation.pairs": (
         [{"encoder": "D1", "decoder": "D6"}],
-        {"compressor": 9, "reconstruct": 9, "arms_table": 1, "mitigation": 1, "summary": 1},
+        every("summary findings_report", compressor=9, reconstruct=9, arms_table=1, mitigation=1),
     ),
     **{
         f"mitigation.{key}": (value, "")

@@ -30,7 +30,7 @@ if ARMS.cells:
             " --reconstructions {input.reconstructions:q} --finding {output.finding:q} --table {output.table:q}"
             " &> {log:q}"
 
-    MITIGATION += [rules.arms_table.output.finding, rules.arms_table.output.table]
+    MITIGATION.append(rules.arms_table.output.finding)
 
     MITIGATION_FIGURES.append("mitigation")
 

@@ -57,6 +57,7 @@ rule findings_report:
         ladder=rules.ladder_table.output,
         cramming=rules.cramming_bound.output.finding,
         dose_response=DOSE_RESPONSE,
+        mitigation=MITIGATION,
     output:
         text=f"{RESULTS}/findings.md",
         page=report(
@@ -77,7 +78,8 @@ rule findings_report:
         "contextpress report findings --spec {params.spec:q} --observations {input.observations:q}"
         " --findings {input.findings:q} --grid-effects {input.grid_effects:q}"
         " --specification {input.specification:q} --ladder {input.ladder:q} --cramming {input.cramming:q}"
-        " --dose-response {input.dose_response:q} --output {output.text:q} --page {output.page:q} &> {log:q}"
+        " --dose-response {input.dose_response:q} --mitigation {input.mitigation:q}"
+        " --output {output.text:q} --page {output.page:q} &> {log:q}"
 
 
 rule explorer:
