@@ -80,13 +80,16 @@ WITH_MODEL = {
     **({"gpu": PLAN.study.gpus} if PLAN.study.gpus else {}),
 }
 
+# The study's own, then those of the arms.
+COMPRESSORS = [*PLAN.jobs, *ARMS.compressors]
+
 
 wildcard_constraints:
     domain="|".join(PLAN.domains),
     mixture="D[1-6]|random",
     shape="[a-z][a-z0-9]*",
     model="|".join([*PLAN.models, *ARMS.models]),
-    compressor="|".join([*PLAN.jobs, *ARMS.compressors]),
+    compressor="|".join(COMPRESSORS),
     chunk="[a-z]+-[0-9]+",
 
 

@@ -31,7 +31,6 @@ if ARMS.cells:
             " &> {log:q}"
 
     MITIGATION.append(rules.arms_table.output.finding)
-
     MITIGATION_FIGURES.append("mitigation")
 
     rule mitigation:

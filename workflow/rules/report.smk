@@ -11,15 +11,15 @@ rule summary:
             *sorted(
                 {
                     str(Path(start_of_model(name)).parent / "record.json")
-                    for name in PRETRAINED
+                    for name in FROM_SCRATCH
                 }
             ),
             *(
                 str(Path(lm_weights(name)).parent / "record.json")
-                for name in PLAN.models
+                for name in [*PLAN.models, *ARMS.models]
             ),
-            *expand(rules.compressor.output.record, compressor=PLAN.jobs),
-            *expand(rules.reconstruct.output.record, compressor=PLAN.jobs),
+            *expand(rules.compressor.output.record, compressor=COMPRESSORS),
+            *expand(rules.reconstruct.output.record, compressor=COMPRESSORS),
             *expand(rules.cram.output.record, model=PLAN.decoders),
         ],
     output:
