@@ -51,9 +51,11 @@ NOTE = (
     "floating-point operations of the compressor's training and of the arm's own thing; the pretraining of the "
     "language models, which is more for larger ones, is not part of it and has a column of its own. gap_left is what "
     "separates an arm from the matched pair at the same cost, trained in the same way where that was tried (else for "
-    "longer): an arm may raise a pair by more than the gap and leave the gap as it was. A decoder that learns is no "
-    "longer the plain language model. The pairs of a study share language models across seeds, so that seeds are less "
-    "independent than they look. The interval of the best arm allows for its being picked."
+    "longer): an arm may raise a pair by more than the gap and leave the gap as it was. Models of one shape start from "
+    "one warm-up, a larger one from its own, which costs quality whatever its size; of larger models gap_left is the "
+    "fair comparison, for their matched pairs bear the same cost. A decoder that learns is no longer the plain "
+    "language model. The pairs of a study share language models across seeds, so that seeds are less independent than "
+    "they look. The interval of the best arm allows for its being picked."
 )
 TABLE = [
     *("arm", "encoder", "decoder", "quality", "share_closed", "ci95_low", "ci95_high"),
