@@ -113,3 +113,25 @@ class CompressorSpec(Spec):
     seed: Whole
     encoder_window: Whole | None = Field(None, exclude_if=is_empty)
     decoder_window: Whole | None = Field(None, exclude_if=is_empty)
+
+
+class Debias(Spec):
+    """Debias, then learn: training a compressor on its decoder's own mistakes (PretrainRL, arXiv 2602.01875)."""
+
+    passages: Whole = Field(
+        960, gt=0, description="training passages that the decoder writes back, of all domains together; its mistakes"
+    )
+    beta: Number = Field(
+        0.1, gt=0, description="of direct preference optimisation: how much a nat per passage counts (as is usual)"
+    )
+    weight: Number = Field(1.0, ge=0, description="lambda: of the autoencoding loss in the sum (ours)")
+    schedule: Schedule = Field(
+        Schedule(steps=30, batch=32, learning_rate=1e-3), description="optimisation of this stage (ours)"
+    )
+
+
+class DebiasSpec(Debias):
+    """This stage of one compressor."""
+
+    name: str
+    seed: Whole
