@@ -6,13 +6,22 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from contextpress.compressor.debiasing import Debiasing
 from contextpress.compressor.model import Compressor
 from contextpress.compressor.objectives import Autoencoding
-from contextpress.compressor.spec import Architecture, Curriculum
-from contextpress.flops import compressor_step, compressor_training, language_model_step
+from contextpress.compressor.spec import Architecture, Curriculum, Debias
+from contextpress.flops import (
+    compressor_step,
+    compressor_training,
+    debiasing,
+    debiasing_step,
+    language_model_step,
+    scoring,
+)
 from contextpress.lm.pretrain import new_model, next_token_loss
 from contextpress.lm.rows import plain_rows
 from contextpress.lm.spec import Shape
+from contextpress.runtime.schedule import Schedule
 
 SMALL = Shape(name="small", layers=2, width=16, heads=2, intermediate=40, context=64)
 LARGE = Shape(name="large", layers=3, width=24, heads=3, intermediate=56, context=64)
@@ -54,6 +63,23 @@ def test_a_step_of_a_compressor_costs_what_torch_counts(shapes, changes):
     rows = torch.randint(2, VOCABULARY, (ROWS, LENGTH))
     counted = compressor_step(architecture, *shapes, VOCABULARY, LENGTH, LENGTH // GROUP, ROWS)
     assert counted == seen(lambda: objective(rows))
+
+
+@pytest.mark.parametrize("changes", [{}, {"connector": "alignment"}, {"readout": "memory_tokens"}], ids=str)
+def test_debiasing_costs_what_torch_counts(changes):
+    architecture = Architecture(**({"readout": "mean_pool", "ratio": GROUP} | changes))
+    compressor = Compressor(made(SMALL), made(LARGE), architecture, LENGTH, bos=0, restate=1)
+    objective = Debiasing(compressor, beta=0.1, weight=1.0)
+    true, written = torch.randint(2, VOCABULARY, (2, ROWS, LENGTH))
+    sizes = (architecture, SMALL, LARGE, VOCABULARY, LENGTH, LENGTH // GROUP)
+    step = seen(lambda: objective(true, written, torch.zeros(ROWS)))
+    assert debiasing_step(*sizes, ROWS) == step
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        objective.nll(true, written)
+    assert scoring(*sizes, ROWS, 2) == counter.get_total_flops()
+    schedule = Schedule(steps=7, batch=ROWS, learning_rate=0.1)
+    spec = Debias(passages=5 * ROWS, schedule=schedule)
+    assert debiasing(*sizes[:5], spec) == 7 * step + 2 * 5 * counter.get_total_flops()
 
 
 def test_a_step_of_a_language_model_costs_what_torch_counts():

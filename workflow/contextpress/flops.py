@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from contextpress.compressor.spec import Architecture, Curriculum, LowRank
+from contextpress.compressor.spec import Architecture, Curriculum, Debias, LowRank
 from contextpress.lm.spec import Shape
 
-TRAINED, FROZEN = 3, 2  # products with a matrix in a step
+TRAINED, FROZEN, READ = 3, 2, 1  # products with a matrix in a step; READ: forward alone
 
 
 def matrices(shape: Shape) -> list[tuple[int, int]]:
@@ -28,20 +28,26 @@ def products(sizes: Iterable[tuple[int, int]], places: int, passes: int) -> int:
 
 
 def body(shape: Shape, length: int, rows: int, training: str, lora: LowRank | None = None) -> int:
-    """One training step of all transformer blocks on ``rows`` of ``length`` positions; training: frozen, lora, full."""
-    found = products(matrices(shape), rows * length, TRAINED if training == "full" else FROZEN)
+    """One training step of all transformer blocks on ``rows`` of ``length`` positions; training: frozen, lora, full.
+
+    Or read: a forward pass alone, without the little that LoRA adds to it.
+    """
+    passes = {"full": TRAINED, "read": READ}.get(training, FROZEN)
+    found = products(matrices(shape), rows * length, passes)
     if training == "lora" and lora is not None:
         low_rank = [side for m, n in matrices(shape) for side in ((m, lora.rank), (lora.rank, n))]
         found += products(low_rank, rows * length, TRAINED)
-    return shape.layers * (found + attention(shape, length, rows))
+    return shape.layers * (found + attention(shape, length, rows, READ if training == "read" else TRAINED))
 
 
-def attention(shape: Shape, length: int, rows: int) -> int:
+def attention(shape: Shape, length: int, rows: int, passes: int = TRAINED) -> int:
     """Scores and weighted sums of one layer, forward and backward."""
-    return 3 * 2 * 2 * rows * length**2 * shape.width
+    return passes * 2 * 2 * rows * length**2 * shape.width
 
 
-def connector(architecture: Architecture, encoder: Shape, decoder: Shape, slots: int, rows: int) -> int:
+def connector(
+    architecture: Architecture, encoder: Shape, decoder: Shape, slots: int, rows: int, passes: int = TRAINED
+) -> int:
     """One training step of the connector on ``slots`` vectors of each row."""
     one, two = encoder.width, decoder.width
     inner = 2 * max(one, two)
@@ -51,8 +57,8 @@ def connector(architecture: Architecture, encoder: Shape, decoder: Shape, slots:
         "deep": [(one, inner), (inner, inner), (inner, inner), (inner, two)],
         "alignment": [(one, two), *matrices(decoder)],
     }[architecture.connector]
-    block = attention(decoder, slots, rows) if architecture.connector == "alignment" else 0
-    return products(sizes, slots * rows, TRAINED) + block
+    block = attention(decoder, slots, rows, passes) if architecture.connector == "alignment" else 0
+    return products(sizes, slots * rows, passes) + block
 
 
 @lru_cache(maxsize=4096)
@@ -64,14 +70,62 @@ def compressor_step(
     The encoder reads <bos> and the passage, and memory tokens where there are some; the decoder <bos>, memory, the mark
     and all tokens but the last. The output matrix meets the passage's tokens only.
     """
-    read = 1 + length + (0 if architecture.readout == "mean_pool" else slots)
-    head = TRAINED if architecture.decoder_training == "full" else FROZEN
+    pressed = body(encoder, _read(architecture, length, slots), rows, architecture.encoder_training, architecture.lora)
     return (
-        body(encoder, read, rows, architecture.encoder_training, architecture.lora)
+        pressed
         + connector(architecture, encoder, decoder, slots, rows)
-        + body(decoder, slots + 2 + length - 1, rows, architecture.decoder_training, architecture.lora)
-        + products([(decoder.width, vocabulary)], rows * length, head)
+        + _written(architecture, decoder, vocabulary, length, slots, rows)
     )
+
+
+def _read(architecture: Architecture, length: int, slots: int) -> int:
+    return 1 + length + (0 if architecture.readout == "mean_pool" else slots)
+
+
+def _written(architecture: Architecture, decoder: Shape, vocabulary: int, length: int, slots: int, rows: int) -> int:
+    head = TRAINED if architecture.decoder_training == "full" else FROZEN
+    scored = body(decoder, slots + 2 + length - 1, rows, architecture.decoder_training, architecture.lora)
+    return scored + products([(decoder.width, vocabulary)], rows * length, head)
+
+
+def debiasing_step(
+    architecture: Architecture, encoder: Shape, decoder: Shape, vocabulary: int, length: int, slots: int, rows: int
+) -> int:
+    """One step of debiasing: as of autoencoding, but that the decoder is scored on two texts of each row."""
+    one = compressor_step(architecture, encoder, decoder, vocabulary, length, slots, rows)
+    return one + _written(architecture, decoder, vocabulary, length, slots, rows)
+
+
+def scoring(
+    architecture: Architecture,
+    encoder: Shape,
+    decoder: Shape,
+    vocabulary: int,
+    length: int,
+    slots: int,
+    rows: int,
+    texts: int,
+) -> int:
+    """Forward alone: ``rows`` are pressed once, and the decoder is scored on ``texts`` texts of each."""
+    return (
+        body(encoder, _read(architecture, length, slots), rows, "read")
+        + connector(architecture, encoder, decoder, slots, rows, READ)
+        + body(decoder, slots + 2 + length - 1, texts * rows, "read")
+        + products([(decoder.width, vocabulary)], texts * rows * length, READ)
+    )
+
+
+def debiasing(
+    architecture: Architecture, encoder: Shape, decoder: Shape, vocabulary: int, window: int, spec: Debias
+) -> int:
+    """All of it: what the decoder writes of the passages, the reference, the steps.
+
+    Writing is counted as plain decoding and the pass before it, which it never exceeds (see reconstruction/greedy.py);
+    so the passages are pressed twice and four texts of each are read.
+    """
+    sizes = (architecture, encoder, decoder, vocabulary, window, window // architecture.ratio)
+    before = 2 * scoring(*sizes, spec.passages, 2)
+    return before + spec.schedule.steps * debiasing_step(*sizes, spec.schedule.batch)
 
 
 @lru_cache(maxsize=4096)

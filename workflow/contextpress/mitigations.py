@@ -4,8 +4,8 @@ Of each mismatched pair there is one compressor for every arm and seed. All arms
 of the study's own compressor of the pair and ``extra_compute`` of them more: what an arm spends on its own thing
 leaves so many fewer steps for its compressor.
 
-An arm that makes another encoder says by ``encoder_of`` what its folder is called, and by ``own_flops`` what making
-it costs.
+Arms that make another encoder, or go on with a trained compressor, are planned here as others are, at the cost of
+``own_flops``; the jobs of their own are in remedies.py.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Literal
 
 from contextpress.analysis.hypotheses import COUNTS, DRAW, only
 from contextpress.analysis.spec import ArmCell, ArmsSpec
-from contextpress.arms import ARMS, LONGER
+from contextpress.arms import ARMS, LONGER, Arm
 from contextpress.compressor.spec import CompressorSpec
-from contextpress.flops import compressor_training, language_model_step
+from contextpress.flops import compressor_training, debiasing, language_model_step
 from contextpress.jobs import Job, Model
 from contextpress.lm.spec import Shape
 from contextpress.plan import Plan
@@ -58,20 +58,28 @@ class Mitigations:
             UserError: naming the key that does not.
         """
         self.plan, self.config = plan, plan.study.mitigation
+        self.arms: dict[str, Arm] = self.config.tried() if self.config.pairs else {}
         self._shapes = {shape.name: shape for shape in plan.study.lm.shapes}
         self._models = {model.name: model for model in plan.study.lm.models}
         # The study's own compressors that the arms are held against, then those of every arm.
         self.cells: list[Cell] = []
         if self.config.pairs:
             self._check()
-            self.cells = [cell for arm in ("", LONGER, *self.config.arms) for cell in self._cells(arm)]
+            self.cells = [cell for arm in ("", *self.arms) for cell in self._cells(arm)]
 
     # -- compressors
 
     @cached_property
     def compressors(self) -> dict[str, CompressorSpec]:
         """The compressors that are trained beside the study's own, by name."""
-        return {cell.compressor.name: cell.compressor for cell in self.cells if cell.arm}
+        trained = {cell.compressor.name: cell.compressor for cell in self.cells if cell.arm}
+        return trained | {spec.name: spec for spec in self.starts.values()}
+
+    @cached_property
+    def starts(self) -> dict[str, CompressorSpec]:
+        """The compressors that others begin at, by the name of the other."""
+        found = [cell.compressor for cell in self.cells if cell.arm and self.arms[cell.arm].debiased]
+        return {spec.name: spec.model_copy(update={"name": f"{spec.name}_start"}) for spec in found}
 
     def compressor(self, name: str) -> CompressorSpec:
         """Spec of any compressor, of the study or of an arm."""
@@ -82,16 +90,22 @@ class Mitigations:
     @cached_property
     def models(self) -> dict[str, Model]:
         """The language models that are pretrained beside the study's own, by name."""
-        used = [self._model(cell.arm, cell.job, side) for cell in self.cells if cell.arm for side in SIDES]
+        used = [self.model(cell.arm, cell.job, side) for cell in self.cells if cell.arm for side in SIDES]
         return {model.name: model for model in used if model.name not in self.plan.models}
 
     def encoder_of(self, arm: str, job: Job) -> str:
         """Folder below lm/ of the encoder of an arm's compressor."""
-        return self._model(arm, job, "encoder").name
+        encoder, chosen = self.model(arm, job, "encoder"), self.arms[arm]
+        if chosen.merge:
+            return f"{encoder.name}-{job.decoder.name}-{chosen.merge}"
+        return f"{encoder.name}-{job.decoder.data}-{arm}" if chosen.dose else encoder.name
 
-    def own_flops(self, arm: str, job: Job) -> int:
-        """FLOPs of an arm beside its compressor's training."""
-        return 0
+    def _own_flops(self, arm: str, spec: CompressorSpec, shapes: tuple[Shape, Shape]) -> int:
+        """FLOPs of an arm beside its compressor's training; to merge costs next to nothing, and counts as that."""
+        chosen, vocabulary = self.arms[arm], self.plan.study.tokens.tokenizer.vocabulary
+        if chosen.debiased:
+            return debiasing(spec.architecture, *shapes, vocabulary, spec.window, self.config.debias)
+        return self._pretraining(shapes[0], chosen.dose.steps) if chosen.dose else 0
 
     # -- steps
 
@@ -105,11 +119,10 @@ class Mitigations:
             *(spec.window, spec.curriculum, spec.schedule.batch, steps),
         )
 
-    def _pretraining(self, shape: Shape) -> int:
-        """FLOPs of a language model's pretraining, but for the warm-up that all of its shape share."""
+    def _pretraining(self, shape: Shape, steps: int) -> int:
+        """FLOPs of steps of a language model's pretraining."""
         pretraining, vocabulary = self.plan.study.lm.pretraining, self.plan.study.tokens.tokenizer.vocabulary
-        schedule = pretraining.schedule
-        return schedule.steps * language_model_step(shape, vocabulary, pretraining.row, schedule.batch)
+        return steps * language_model_step(shape, vocabulary, pretraining.row, pretraining.schedule.batch)
 
     def _steps_within(self, budget: int, spec: CompressorSpec, shapes: tuple[Shape, Shape]) -> int:
         """The most steps that a training may have."""
@@ -120,9 +133,11 @@ class Mitigations:
 
     # -- analysis
 
-    def arms_table(self) -> ArmsSpec:
-        """Spec of the table of arms, in the order of ``cells``."""
+    def arms_table(self, cells: list[Cell] | None = None) -> ArmsSpec:
+        """Spec of the table of arms, in the order of ``cells``, or of some of them."""
         analysis = self.plan.study.analysis
+        # But for the warm-up, which all of a shape share.
+        pretrained = self.plan.study.lm.pretraining.schedule.steps
         return ArmsSpec(
             cells=tuple(
                 ArmCell(
@@ -134,9 +149,9 @@ class Mitigations:
                     steps=cell.compressor.schedule.steps,
                     flops=self.flops(cell),
                     own_flops=cell.own,
-                    pretraining_flops=sum(map(self._pretraining, cell.shapes)),
+                    pretraining_flops=sum(self._pretraining(shape, pretrained) for shape in cell.shapes),
                 )
-                for cell in self.cells
+                for cell in cells or self.cells
             ),
             longer=LONGER,
             measure=self.config.measure,
@@ -188,6 +203,8 @@ class Mitigations:
             larger, paired = self.config.larger_shape, {pair.encoder for pair in self.config.pairs}
             if larger not in self._shapes:
                 raise _unfit("arms", f"has {arm}, so larger_shape must be one of lm.shapes: {', '.join(self._shapes)}")
+            if ARMS[arm].infused and "larger_encoder" not in self.config.arms:
+                raise _unfit("arms", f"has {arm}, whose doses are held against larger_encoder; name that too")
             for name, model in self._models.items():
                 if name in paired and model.shape == larger:
                     raise _unfit("larger_shape", f"is {larger}, which is that of {name}")
@@ -201,7 +218,7 @@ class Mitigations:
         found: dict[str, Cell] = {}
         for pair in self.config.pairs:
             for seed in self.plan.study.seeds:
-                matched = [pair.decoder] if not arm or ARMS[arm].controlled else []
+                matched = [pair.decoder] if not arm or self.arms[arm].controlled else []
                 for encoder in [pair.encoder, *matched]:
                     job = self._job(encoder, pair.decoder, seed)
                     cell = self._with_help(arm, job) if arm else self._without(job)
@@ -222,12 +239,12 @@ class Mitigations:
     def _with_help(self, arm: str, job: Job) -> Cell:
         plain = self._without(job)
         spec = plain.compressor
-        models = self._model(arm, job, "encoder"), self._model(arm, job, "decoder")
+        models = self.model(arm, job, "encoder"), self.model(arm, job, "decoder")
         shapes = (self._shapes[models[0].config.shape], self._shapes[models[1].config.shape])
-        architecture = spec.architecture.model_copy(update=dict(ARMS[arm].architecture))
+        architecture = spec.architecture.model_copy(update=dict(self.arms[arm].architecture))
         if architecture.decoder_training == "lora":
             architecture = architecture.model_copy(update={"lora": self.plan.study.compressor.lora})
-        own = self.own_flops(arm, job)
+        own = self._own_flops(arm, spec, shapes)
         budget = int((1 + self.config.extra_compute) * self.flops(plain)) - own
         made = spec.model_copy(
             update={
@@ -245,10 +262,10 @@ class Mitigations:
         schedule = made.schedule.model_copy(update={"steps": steps})
         return Cell(arm=arm, job=job, compressor=made.model_copy(update={"schedule": schedule}), shapes=shapes, own=own)
 
-    def _model(self, arm: str, job: Job, side: Side) -> Model:
+    def model(self, arm: str, job: Job, side: Side) -> Model:
         """The encoder or decoder of an arm's compressor, as it was pretrained."""
         model: Model = getattr(job, side)
-        if ARMS[arm].larger != side:
+        if self.arms[arm].larger != side:
             return model
         shape = self.config.larger_shape
         larger = ModelConfig(name=f"{model.config.name}_{shape}", pretrain=model.config.pretrain, shape=shape)

@@ -250,3 +250,23 @@ class ArmsSpec(Spec):
     smallest_share: Number
     memory_test: MemoryTest
     claims: ClaimsSpec
+
+
+class DoseOfCell(Spec):
+    """What a cell's encoder was given of the decoder's corpus."""
+
+    size: str = Field(description="Shape of the encoder.")
+    weights: Whole = Field(description="In the matrices of its blocks.")
+    dose: Whole = Field(description="Number of the dose; 0: none.")
+    share: Number = Field(description="Of the text that was of the decoder's corpus.")
+    steps: Whole = Field(description="Of pretraining on both.")
+    tokens: Whole = Field(description="Of the decoder's corpus that were read.")
+
+
+class InfusionAnalysis(Spec):
+    """What the curves over doses depend on."""
+
+    arms: ArmsSpec
+    doses: tuple[DoseOfCell, ...] = Field(min_length=1)  # in the order of the cells
+    mixtures: dict[str, dict[str, float]] = Field(description="Shares of domains in a model's data, by its name.")
+    tolerance: Number = Field(description="Nats per token of its own text that an encoder may lose.")

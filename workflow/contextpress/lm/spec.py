@@ -112,6 +112,13 @@ class PretrainSpec(Spec):
     seed: Whole
 
 
+class Dose(Spec):
+    """How much of another corpus a model is given."""
+
+    share: Number = Field(gt=0, le=1, description="of the text that is read, of the other corpus; the rest is its own")
+    steps: Whole = Field(gt=0, description="of pretraining, each of as many rows as before")
+
+
 class InfusionSpec(PretrainSpec):
     """One model whose pretraining goes on, with part of another's corpus; the schedule is of these steps."""
 
