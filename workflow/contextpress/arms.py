@@ -94,10 +94,10 @@ class InfusionConfig(Spec):
 
     doses: Annotated[tuple[Dose, ...], Field(min_length=1)] = Field(
         (
-            Dose(share=0.25, steps=5),
-            Dose(share=0.5, steps=10),
-            Dose(share=0.75, steps=15),
-            Dose(share=1.0, steps=20),
+            Dose(share=0.25, steps=3),
+            Dose(share=0.5, steps=6),
+            Dose(share=0.75, steps=9),
+            Dose(share=1.0, steps=12),
         ),
         description="each begins at the encoder as it was pretrained; neither key falls from one to the next (ours)",
     )

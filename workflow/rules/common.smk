@@ -17,6 +17,7 @@ if os.getenv("PYTHONPATH", "").split(os.pathsep)[0] != PACKAGE_ROOT:
 from contextpress.configfiles import check_files
 from contextpress.mitigations import Mitigations
 from contextpress.plan import Plan
+from contextpress.remedies import Remedies
 from contextpress.report.spec import CLAIMS_OF_FIGURES
 from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError
@@ -31,13 +32,14 @@ def checked():
     try:
         plan = Plan(config).check()
         arms = Mitigations(plan)
+        remedies = Remedies(arms)
         run = Run(Path(".snakemake")) if workflow.is_main_process else None
     except UserError as error:
         raise SystemExit(f"contextpress: {error}") from None
-    return plan, arms, run
+    return plan, arms, remedies, run
 
 
-PLAN, ARMS, RUN = checked()
+PLAN, ARMS, REMEDIES, RUN = checked()
 
 # A line that finds no room in Snakemake's own log would print a traceback, and on a full disk each line does.
 logging.raiseExceptions = False
@@ -88,7 +90,7 @@ wildcard_constraints:
     domain="|".join(PLAN.domains),
     mixture="D[1-6]|random",
     shape="[a-z][a-z0-9]*",
-    model="|".join([*PLAN.models, *ARMS.models]),
+    model="|".join([*PLAN.models, *ARMS.models, *REMEDIES.merged, *REMEDIES.infused]),
     compressor="|".join(COMPRESSORS),
     chunk="[a-z]+-[0-9]+",
 
@@ -209,7 +211,11 @@ def own_passages_options(wildcards):
 
 
 # Figures that not every study has.
-OF_SOME = {"dose_response": PLAN.sets_entropy, "mitigation": bool(ARMS.cells)}
+OF_SOME = {
+    "dose_response": PLAN.sets_entropy,
+    "mitigation": bool(ARMS.cells),
+    "infusion": bool(REMEDIES.dosed),
+}
 ABSENT = [name for name, there in OF_SOME.items() if not there]
 
 

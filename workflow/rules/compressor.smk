@@ -19,6 +19,10 @@ rule compressor:
         f"{RESULTS}/logs/compressors/{{compressor}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/compressors/{{compressor}}.jsonl"
+    wildcard_constraints:
+        compressor="|".join(
+            name for name in [*PLAN.jobs, *ARMS.compressors] if name not in ARMS.starts
+        ),
     # Long jobs before short ones, or the last of them runs alone.
     priority: 1
     conda:

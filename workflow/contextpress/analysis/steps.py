@@ -14,6 +14,7 @@ from contextpress.analysis.calibration import OUTCOMES, draw, summarise
 from contextpress.analysis.cramming import bucket_table, cramming_finding, side_by_side
 from contextpress.analysis.dose import Doses, dose_finding, dose_table
 from contextpress.analysis.hypotheses import ClaimsSpec
+from contextpress.analysis.infused import curves
 from contextpress.analysis.join import join
 from contextpress.analysis.ladder import ladder as ladder_table
 from contextpress.analysis.observations import OBSERVATIONS
@@ -24,6 +25,7 @@ from contextpress.analysis.spec import (
     Calibration,
     CalibrationChunk,
     CrammingAnalysis,
+    InfusionAnalysis,
     ObservationsSpec,
     PredictorSpec,
     SpecificationSpec,
@@ -124,6 +126,22 @@ def mitigation(
     write_json(finding, found)
     _write_csv(table, rows)
     log.info("mitigation %s: %s", found["verdict"], found["reason"])
+
+
+def infusion(
+    *,
+    spec: InfusionAnalysis,
+    passages: list[Path],
+    reconstructions: list[Path],
+    scores: list[Path],
+    finding: Path,
+    table: Path,
+) -> None:
+    """Say what each dose of infusion gains and loses (reconstructions, and scores of encoders, in the spec's order)."""
+    found, rows = curves(load(spec.arms, passages, reconstructions), scores, spec)
+    write_json(finding, found)
+    _write_csv(table, rows)
+    log.info("infusion %s: %s", found["verdict"], found["reason"])
 
 
 def specification(*, spec: SpecificationSpec, observations: Path, table: Path) -> None:

@@ -119,14 +119,14 @@ class Debias(Spec):
     """Debias, then learn: training a compressor on its decoder's own mistakes (PretrainRL, arXiv 2602.01875)."""
 
     passages: Whole = Field(
-        960, gt=0, description="training passages that the decoder writes back, of all domains together; its mistakes"
+        480, gt=0, description="training passages that the decoder writes back, of all domains together; its mistakes"
     )
     beta: Number = Field(
         0.1, gt=0, description="of direct preference optimisation: how much a nat per passage counts (as is usual)"
     )
     weight: Number = Field(1.0, ge=0, description="lambda: of the autoencoding loss in the sum (ours)")
     schedule: Schedule = Field(
-        Schedule(steps=30, batch=32, learning_rate=1e-3), description="optimisation of this stage (ours)"
+        Schedule(steps=15, batch=32, learning_rate=1e-3), description="optimisation of this stage (ours)"
     )
 
 

@@ -17,6 +17,7 @@ from contextpress.figures import (
     effects,
     encoder,
     grid_panels,
+    infused,
     mitigated,
     predicted,
     rungs,
@@ -97,6 +98,12 @@ def mitigation(
     """Draw the share of the gap that each arm closes, beside longer training at the same cost."""
     with styled(spec.style):
         save(mitigated.draw(read_csv(table), read_json(finding), spec), pdf, svg, png, caption)
+
+
+def infusion(*, spec: TableFigure, table: Path, finding: Path, pdf: Path, svg: Path, png: Path, caption: Path) -> None:
+    """Draw what each dose of the decoder's corpus gains and loses, and the collapse points."""
+    with styled(spec.style):
+        save(infused.draw(read_csv(table), read_json(finding), spec), pdf, svg, png, caption)
 
 
 def dose_response(

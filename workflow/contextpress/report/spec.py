@@ -20,6 +20,7 @@ CLAIMS_OF_FIGURES = {
     "grid": "C3",
     "grid_effects": "C3",
     "mitigation": "C3",
+    "infusion": "C3",
     "ladder": "controls",
     "cramming": "bound",
     "predictor": "advice",
