@@ -27,8 +27,8 @@ from contextpress.figures.style import (
 
 PANELS = (
     ("gained", "Quality gained", "{measure} beyond longer training"),
-    ("lost", "Own text lost", "Nll of the own mixture (+ nats per token)"),
-    ("learned", "The decoder's text learned", "Nll of the decoder's mixture (− nats per token)"),
+    ("lost", "Own text lost", "Rise of its nll (nats per token)"),
+    ("learned", "The decoder's text learned", "Fall of its nll (nats per token)"),
 )
 
 
