@@ -32,7 +32,7 @@ def test_the_table_is_what_the_passages_say(tmp_path):
         assert row.lost == pytest.approx(LOST[row.dose])
         assert row.learned == pytest.approx(0.75 * LEARNED[row.dose] - 0.25 * LOST[row.dose])
         assert row.tokens == TOKENS[row.dose]
-        assert row.compressor_steps == 100 - row.dose
+        assert (row.compressor_steps, row.memory_used) == (100 - row.dose, 1)
     assert table.loc[1:, ["gained_low", "gained_high"]].notna().all().all()
     assert (table["gained_low"][1:] <= table["gained"][1:]).all()
 
@@ -62,7 +62,13 @@ def test_either_sign_of_collapse_is_enough(tmp_path):
 
 def test_without_a_collapse_or_a_gain_nothing_is_claimed(tmp_path):
     for name, how, verdict, reason in (
-        ("none", {"gains": (0, 0.02, 0.04, 0.06), "lost": (0, 0, 0.01, 0.02)}, "inconclusive", "none collapses"),
+        (
+            "none",
+            {"gains": (0, 0.02, 0.04, 0.06), "lost": (0, 0, 0.01, 0.02)},
+            "inconclusive",
+            "no larger one collapses",
+        ),
+        ("late", {"gains": (0, 0, 0, 0.05), "lost": (0, 0, 0, 0.5)}, "inconclusive", "collapsed at or before it"),
         ("flat", {"gains": (0, 0, 0, 0)}, "inconclusive", "no dose is shown to gain"),
         ("worse", {"gains": (0, -0.02, -0.04, -0.06)}, "contradicted", "every dose loses"),
         ("idle", {"used": lambda cell: cell.seed}, "inconclusive", "ignores its memory"),

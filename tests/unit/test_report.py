@@ -21,6 +21,7 @@ from contextpress.report.spec import CLAIMS_OF_FIGURES, SummarySpec
 from contextpress.report.summary import verdicts
 from contextpress.runtime.files import read_json, write_json, write_text
 from contextpress.runtime.tables import read_table, write_table
+from tests.unit import fake_infusion
 from tests.unit.fake_arms import asked, found_of, planted
 from tests.unit.fake_study import generated, observations
 
@@ -82,7 +83,9 @@ def write(study: Path, output: Path, domain: str = "prose") -> str:
     return output.read_text()
 
 
-def findings_at_length(study: Path, output: Path, *dose_response: Path, mitigation: tuple[Path, ...] = ()) -> str:
+def findings_at_length(
+    study: Path, output: Path, *dose_response: Path, mitigation: tuple[Path, ...] = (), infusion: tuple[Path, ...] = ()
+) -> str:
     rows = read_table(study / "observations.parquet", OBSERVATIONS)
     spec = ClaimsSpec(draws=100, min_passages=20)
     assess(rows, spec)["c3"].tables["grid_effects"].to_csv(study / "grid_effects.csv", index=False)
@@ -102,6 +105,7 @@ def findings_at_length(study: Path, output: Path, *dose_response: Path, mitigati
         f"--{part.replace('_', '-')}" if index % 2 == 0 else str(study / part) for index, part in enumerate(options)
     ]
     options += ["--dose-response", *map(str, dose_response), "--mitigation", *map(str, mitigation)]
+    options += ["--infusion", *map(str, infusion)]
     found = ["--findings", *(str(path) for path in sorted((study / "findings").glob("*.json")))]
     table = ["--observations", str(study / "observations.parquet")]
     line = SummarySpec(study="tried").line()
@@ -286,3 +290,17 @@ def test_pieces():
     assert markdown.p_value(0.25) == "0.250"
     assert markdown.duration(59.6) == "60 s"
     assert markdown.duration(3 * 3600 + 61) == "3 h 1 min"
+
+
+def test_what_infusion_does_has_a_section_where_it_was_tried(study, tmp_path):
+    lost = {"base": (0, 0.03, 0.3, 0.4), "large": (0, 0.03, 0.06, 0.4)}
+    spec = fake_infusion.asked(("base", "large"))
+    finding, _ = fake_infusion.found_of(tmp_path, spec, gains=(0, 0.01, 0.02, 0.03), lost=lost)
+    write_json(tmp_path / "infusion.json", finding)
+    text = findings_at_length(study, study / "findings.md", infusion=(tmp_path / "infusion.json",))
+    section = text.split("## What does the decoder's corpus do to an encoder?")[1].split("\n## ")[0]
+    assert f"**Supported**: {finding['reason']}. 0.03" in section
+    assert "| large: 900 | 1 | 0.03" in section
+    assert "- collapse point of encoder base, after 100 and up to 400 tokens" in section
+    assert "by the same dose no, by the same tokens per weight yes" in section
+    assert "corpus do to" not in findings_at_length(study, study / "without.md")

@@ -183,3 +183,4 @@ rule findings:
         rules.predictor_table.output,
         DOSE_RESPONSE,
         MITIGATION,
+        INFUSION,

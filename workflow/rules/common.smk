@@ -84,6 +84,9 @@ WITH_MODEL = {
 
 # The study's own, then those of the arms.
 COMPRESSORS = [*PLAN.jobs, *ARMS.compressors]
+# But for those that are only there for others to begin at.
+STARTS = [spec.name for spec in ARMS.starts.values()]
+RECONSTRUCTED = [name for name in COMPRESSORS if name not in STARTS]
 
 
 wildcard_constraints:

@@ -20,9 +20,7 @@ rule compressor:
     benchmark:
         f"{RESULTS}/benchmarks/compressors/{{compressor}}.jsonl"
     wildcard_constraints:
-        compressor="|".join(
-            name for name in [*PLAN.jobs, *ARMS.compressors] if name not in ARMS.starts
-        ),
+        compressor="|".join(name for name in COMPRESSORS if name not in ARMS.starts),
     # Long jobs before short ones, or the last of them runs alone.
     priority: 1
     conda:

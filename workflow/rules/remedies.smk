@@ -1,4 +1,6 @@
 # What some arms have of their own: merged and infused encoders, a stage on mistakes. Planned where they are tried.
+INFUSION = []
+
 if REMEDIES.merged:
 
     rule merge:
@@ -113,10 +115,7 @@ if REMEDIES.infused:
             " --reconstructions {input.reconstructions:q} --scores {input.scores:q} --finding {output.finding:q}"
             " --table {output.table:q} &> {log:q}"
 
-    MITIGATION += [
-        rules.infusion_table.output.finding,
-        rules.infusion_table.output.table,
-    ]
+    INFUSION.append(rules.infusion_table.output.finding)
     MITIGATION_FIGURES.append("infusion")
 
     rule infusion:

@@ -16,10 +16,16 @@ rule summary:
             ),
             *(
                 str(Path(lm_weights(name)).parent / "record.json")
-                for name in [*PLAN.models, *ARMS.models]
+                for name in [
+                    *PLAN.models,
+                    *ARMS.models,
+                    *REMEDIES.merged,
+                    *REMEDIES.infused,
+                ]
             ),
             *expand(rules.compressor.output.record, compressor=COMPRESSORS),
-            *expand(rules.reconstruct.output.record, compressor=COMPRESSORS),
+            *expand(rules.reconstruct.output.record, compressor=RECONSTRUCTED),
+            *(f"{RESULTS}/mistakes/{name}.json" for name in ARMS.starts),
             *expand(rules.cram.output.record, model=PLAN.decoders),
         ],
     output:
@@ -58,6 +64,7 @@ rule findings_report:
         cramming=rules.cramming_bound.output.finding,
         dose_response=DOSE_RESPONSE,
         mitigation=MITIGATION,
+        infusion=INFUSION,
     output:
         text=f"{RESULTS}/findings.md",
         page=report(
@@ -79,6 +86,7 @@ rule findings_report:
         " --findings {input.findings:q} --grid-effects {input.grid_effects:q}"
         " --specification {input.specification:q} --ladder {input.ladder:q} --cramming {input.cramming:q}"
         " --dose-response {input.dose_response:q} --mitigation {input.mitigation:q}"
+        " --infusion {input.infusion:q}"
         " --output {output.text:q} --page {output.page:q} &> {log:q}"
 
 

@@ -34,9 +34,9 @@ STATEMENT = "Infusing the decoder's corpus into the encoder gains quality, up to
 RULE = (
     "The collapse point of an encoder's size is the first dose after which the nll of held-out text of its own mixture "
     "has risen by more than the tolerance, or whose quality is shown to be below that of a smaller dose or of none "
-    "(95 % interval). Supported if some dose of the smallest size is shown to gain quality over longer training at the "
-    "same cost (intervals widened for the number of doses) and it collapses at a later dose, or at one of the tried; "
-    "contradicted if every dose is shown to lose quality. Otherwise, or with too little data, inconclusive. A small "
+    "(95 % interval). Supported if the smallest size collapses at some dose and a smaller one is shown to gain quality "
+    "over longer training at the same cost (intervals widened for the number of doses); contradicted if every dose is "
+    "shown to lose quality. Otherwise, or with too little data, inconclusive. A small "
     "size predicts a larger one by a rule if the larger one's collapse point lies between the two doses that the rule "
     "makes of the smaller one's; open where one of them did not collapse."
 )
@@ -45,7 +45,7 @@ TABLE = [
     *("quality", "gained", "gained_low", "gained_high"),
     *("own_nll", "lost", "lost_low", "lost_high"),
     *("other_nll", "learned", "learned_low", "learned_high"),
-    *("collapsed", "compressor_steps", "n", "documents", "seeds"),
+    *("collapsed", "compressor_steps", "memory_used", "n", "documents", "seeds"),
 ]
 ALL = "all"
 
@@ -61,6 +61,7 @@ class Point:
         gained, lost, learned: against no dose.
         fallen: whether quality is shown to be below a smaller dose's.
         steps: of the compressor's training.
+        used: share of the compressors that use their memory.
     """
 
     dose: DoseOfCell
@@ -72,6 +73,7 @@ class Point:
     learned: Effect
     fallen: bool
     steps: float
+    used: float
 
 
 def collapse(lost: Sequence[float], fallen: Sequence[bool], tolerance: float) -> int | None:
@@ -161,6 +163,7 @@ def _points(runs: Runs, nll: Array, spec: InfusionAnalysis, pairs: list[Pair], s
                 learned=_over(runs, other_before - other, members),
                 fallen=any(end is not None and end < 0 for end in ends),
                 steps=float(np.mean([spec.arms.cells[place].steps for place in members])),
+                used=float(np.mean([runs.used[place] for place in members])),
             )
         )
     return points
@@ -195,7 +198,7 @@ def _rows(runs: Runs, names: Pair, points: list[Point], spec: InfusionAnalysis) 
             *(point.dose.tokens, point.quality, point.gained.value, *point.gained.interval()),
             *(point.own, point.lost.value, *point.lost.interval()),
             *(point.other, point.learned.value, *point.learned.interval()),
-            *(found is not None and place >= found, round(point.steps), *counts),
+            *(found is not None and place >= found, round(point.steps), point.used, *counts),
         ]
         for place, point in enumerate(points)
     ]
@@ -207,16 +210,20 @@ def _finding(runs: Runs, sizes: dict[str, list[Point]], spec: InfusionAnalysis) 
     doses = smallest[1:]
     level = 1 - 0.05 / max(1, len(doses))
     best = max(doses, key=lambda point: point.gained.value)
-    reason = too_little(runs.panel, claims) or (None if all(runs.used) else "a compressor ignores its memory")
+    reason = too_little(runs.panel, claims)
+    if reason is None and any(point.used < 1 for point in smallest):
+        reason = "a compressor of the smallest size ignores its memory"
     gains = [low is not None and low > 0 for low, _ in (point.gained.interval(level) for point in doses)]
     losses = [high is not None and high < 0 for _, high in (point.gained.interval(level) for point in doses)]
     verdict = "inconclusive"
-    if reason is None and any(gains) and _collapsed(smallest, spec) is not None:
-        verdict, why = "supported", "a dose gains, and a collapse point is seen"
+    found = _collapsed(smallest, spec)
+    if reason is None and found is not None and any(gains[: found - 1]):
+        verdict, why = "supported", "a dose gains, and a larger one collapses"
     elif reason is None and all(losses):
         verdict, why = "contradicted", "every dose loses quality"
     else:
-        why = reason or ("a dose gains, but none collapses" if any(gains) else "no dose is shown to gain quality")
+        gained = "no larger one collapses" if found is None else "the encoder collapsed at or before it"
+        why = reason or (f"a dose gains, but {gained}" if any(gains) else "no dose is shown to gain quality")
     return finite(
         {
             "statement": STATEMENT,
@@ -231,6 +238,19 @@ def _finding(runs: Runs, sizes: dict[str, list[Point]], spec: InfusionAnalysis) 
             "rule": RULE,
             "tolerance": spec.tolerance,
             "measure": runs.spec.measure,
+            "doses": {
+                size: [
+                    {
+                        "tokens": point.dose.tokens,
+                        "share": point.dose.share,
+                        "gained": point.gained.report(),
+                        "lost": point.lost.report(),
+                        "learned": point.learned.report(),
+                    }
+                    for point in points[1:]
+                ]
+                for size, points in sizes.items()
+            },
             "collapse": {size: _point_of_collapse(points, spec) for size, points in sizes.items()},
             "small_predicts_large": _predictions(sizes, spec),
             "sample": sample(runs.panel),

@@ -61,11 +61,12 @@ def compose(
     cramming: Finding,
     dose_response: Sequence[Finding],
     mitigation: Sequence[Finding],
+    infusion: Sequence[Finding],
 ) -> str:
     """The text: one section per claim, the bound, the ladder, then what agrees, cannot be compared, carries over.
 
     ``dose_response`` is one finding, or none where a study has no text of known entropy; ``mitigation`` is one, or
-    none where it helps no pairs.
+    none where it helps no pairs; ``infusion`` one, or none where no encoder is given its decoder's corpus.
     """
     by_claim = {finding["claim"]: finding for finding in findings}
     sections = {
@@ -73,6 +74,7 @@ def compose(
         "C2: decoder entropy": _decoder(by_claim["C2"], specification),
         "C3: the gap between the data": _gap(by_claim["C3"], grid, specification, observations),
         "Is the gap hard to mitigate?": "".join(map(_mitigation, mitigation)),
+        "What does the decoder's corpus do to an encoder?": "".join(map(_infusion, infusion)),
         "The true entropy rate": "".join(map(_dose, dose_response)),
         "The cramming bound": _cramming(cramming),
         "The control ladder": _ladder(ladder),
@@ -208,6 +210,35 @@ def _mitigation(finding: Finding) -> str:
         f"{interval(finding['effect'], finding['ci95'])} ({finding['effect_name']}). The gap: {_said(finding['gap'])}."
     )
     return "\n\n".join([said, table(head, rows), finding["rule"], finding["note"]])
+
+
+def _infusion(finding: Finding) -> str:
+    rows = [
+        [
+            f"{size}: {dose['tokens']:,}",
+            number(dose["share"]),
+            *(_said(dose[name]) for name in ("gained", "lost", "learned")),
+        ]
+        for size, doses in finding["doses"].items()
+        for dose in doses
+    ]
+    head = ["encoder: tokens infused", "share", "quality gained", "own nll lost", "decoder's nll learned"]
+    points = [
+        f"{size}, none up to {found['largest_dose']:,} tokens"
+        if found["tokens"] is None
+        else f"{size}, after {found['tokens_before']:,} and up to {found['tokens']:,} tokens"
+        for size, found in finding["collapse"].items()
+    ]
+    answers = {True: "yes", False: "no", None: "not known"}
+    said = [
+        f"{each['small']} foretells {each['large']}: by the same dose {answers[each['same_dose']]}, by the same tokens "
+        f"per weight {answers[each['same_tokens_per_weight']]}"
+        for each in finding["small_predicts_large"]
+    ]
+    effect = f"{interval(finding['effect'], finding['ci95'])} ({finding['effect_name']})"
+    verdict = f"**{finding['verdict'].capitalize()}**: {finding['reason']}. {effect}."
+    listed = bullets([f"collapse point of encoder {point}" for point in points] + said)
+    return "\n\n".join([f"*{finding['statement']}*", verdict, table(head, rows), listed, finding["rule"]])
 
 
 def _cramming(finding: Finding) -> str:
