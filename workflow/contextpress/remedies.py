@@ -9,9 +9,9 @@ from contextpress.analysis.spec import DoseOfCell, InfusionAnalysis
 from contextpress.arms import LONGER
 from contextpress.compressor.spec import DebiasSpec
 from contextpress.flops import matrices
+from contextpress.jobs import Model
 from contextpress.lm.spec import InfusionSpec, MergeSpec
 from contextpress.mitigations import Cell, Mitigations
-from contextpress.jobs import Model
 from contextpress.reconstruction.spec import MistakesSpec
 
 
