@@ -299,7 +299,7 @@ def test_what_infusion_does_has_a_section_where_it_was_tried(study, tmp_path):
     write_json(tmp_path / "infusion.json", finding)
     text = findings_at_length(study, study / "findings.md", infusion=(tmp_path / "infusion.json",))
     section = text.split("## What does the decoder's corpus do to an encoder?")[1].split("\n## ")[0]
-    assert f"**Supported**: {finding['reason']}. 0.03" in section
+    assert f"**Supported**: {finding['reason']}. {finding['effect']:.3g} [" in section
     assert "| large: 900 | 1 | 0.03" in section
     assert "- collapse point of encoder base, after 100 and up to 400 tokens" in section
     assert "by the same dose no, by the same tokens per weight yes" in section

@@ -66,7 +66,7 @@ def test_the_table_has_every_key_with_what_is_allowed():
     # The default config names all keys but those of the entries of lists.
     written = re.findall(r"^ *([a-z0-9_]+): [^ ]", settings.default_config(), re.MULTILINE)
     plain = [key.rpartition(".")[2] for key in table if "[" not in key]
-    assert sorted(plain) == sorted([*written, "domains", "shapes", "models"])
+    assert sorted(plain) == sorted([*written, "domains", "shapes", "models", "doses"])
     assert table["corpus.test"] == ("`0.1`", "number, above 0, below 0.5")
     assert table["compressor.connector"] == ("`mlp`", "`linear`, `mlp`, `deep`, `alignment`")
     assert table["compressor.domains"] == ("empty", "section of number by name or empty")
