@@ -162,6 +162,13 @@ def decoder_weights(wildcards):
     return lm_weights(ARMS.compressor(wildcards.compressor).decoder)
 
 
+def start_of(output):
+    """An input function: an output of the compressor that another one begins at."""
+    return lambda wildcards: expand(
+        output, compressor=ARMS.starts[wildcards.compressor].name
+    )[0]
+
+
 def tokenizer_of(model):
     """The tokenizer that a model reads: the study's, or its own."""
     folder = f"own/{model}" if model in PLAN.own else "tokenizer"

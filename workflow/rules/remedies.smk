@@ -142,12 +142,6 @@ if REMEDIES.infused:
 
 if ARMS.starts:
 
-    def start_of(output):
-        """An input function: an output of the compressor that another one begins at."""
-        return lambda wildcards: expand(
-            output, compressor=ARMS.starts[wildcards.compressor].name
-        )[0]
-
     rule mistakes:
         """What the decoder of a compressor writes in the place of training passages."""
         input:
