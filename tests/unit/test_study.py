@@ -67,9 +67,9 @@ def test_the_table_has_every_key_with_what_is_allowed():
     # The default config names all keys but those of the entries of lists.
     written = re.findall(r"^ *([a-z0-9_]+): [^ ]", settings.default_config(), re.MULTILINE)
     plain = [key.rpartition(".")[2] for key in table if "[" not in key]
-    assert sorted(plain) == sorted([*written, "domains", "shapes", "models"])
+    assert sorted(plain) == sorted([*written, "domains", "shapes", "models", "doses"])
     assert table["corpus.test"] == ("`0.1`", "number, above 0, below 0.5")
-    assert table["compressor.connector"] == ("`mlp`", "`linear`, `mlp`, `alignment`")
+    assert table["compressor.connector"] == ("`mlp`", "`linear`, `mlp`, `deep`, `alignment`")
     assert table["compressor.domains"] == ("empty", "section of number by name or empty")
     assert table["corpus.domains[markov].words"] == ("`64`", "whole number, at least 2, at most 499")
     assert table["lm.warmup.schedule.steps"] == ("`500`", "whole number, above 0")
@@ -133,7 +133,7 @@ def every_spec(plan: Plan) -> list[Spec]:
         *(plan.domain(name) for name in plan.domains),
         *(plan.mixture(plan.models[name].config.pretrain) for name in pretrained),
         *(plan.warmup(plan.models[name].config.shape) for name in pretrained),
-        *(plan.pretrain(name) for name in pretrained),
+        *(plan.pretrain(plan.models[name]) for name in pretrained),
         *(plan.load(name) for name in plan.models if name not in pretrained),
         *(plan.own_tokenizer(name) for name in plan.own),
         *(plan.own_tokens(name) for name in plan.own),
@@ -291,7 +291,7 @@ def test_a_new_seed_leaves_the_jobs_of_the_others_alone():
     one, two = Plan({"seeds": [0]}), Plan({"seeds": [0, 1]})
     assert set(one.jobs) < set(two.jobs)
     assert all(one.compressor(name).line() == two.compressor(name).line() for name in one.jobs)
-    assert all(one.pretrain(name).line() == two.pretrain(name).line() for name in one.models)
+    assert all(one.pretrain(one.models[name]).line() == two.pretrain(two.models[name]).line() for name in one.models)
 
 
 def test_the_specs_of_a_thousand_pairs_are_arguments_that_linux_takes():

@@ -183,12 +183,12 @@ class Jobs:
         """Spec of the warm-up that all models of a shape start from."""
         return WarmupSpec(shape=self._shapes[shape], warmup=self.study.lm.warmup, groups=self.study.lm.groups)
 
-    def pretrain(self, model: str) -> PretrainSpec:
+    def pretrain(self, model: Model) -> PretrainSpec:
         """Spec of a model from scratch."""
-        seed = self.models[model].seed
-        if seed is None:
-            raise ValueError(f"{model} is loaded, not pretrained")
-        return PretrainSpec(name=model, pretraining=self.study.lm.pretraining, groups=self.study.lm.groups, seed=seed)
+        if model.seed is None:
+            raise ValueError(f"{model.name} is loaded, not pretrained")
+        lm = self.study.lm
+        return PretrainSpec(name=model.name, pretraining=lm.pretraining, groups=lm.groups, seed=model.seed)
 
     def load(self, model: str) -> LoadSpec:
         """Spec of a model that is loaded."""

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.spec import Calibration, MemoryTest, Specification
+from contextpress.arms import MitigationConfig
 from contextpress.compressor.spec import (
     ConnectorName,
     Curriculum,
@@ -183,8 +184,9 @@ class CompressorConfig(Spec):
     )
     connector: ConnectorName = Field(
         "mlp",
-        description="from encoder to decoder width: linear, mlp (two layers), alignment (a matrix and a copy of the "
-        "decoder's first block; with mean_pool this is GMSA). Read-out kv_prefix has its own: a matrix for each layer",
+        description="from encoder to decoder width: linear, mlp (two layers), deep (four), alignment (a matrix and a "
+        "copy of the decoder's first block; with mean_pool this is GMSA). Read-out kv_prefix has its own: a matrix for "
+        "each layer",
     )
     encoder_training: EncoderTraining = Field("full", description="full, lora")
     decoder_training: DecoderTraining = Field("frozen", description="frozen (as in claim C2), lora, full")
@@ -259,6 +261,7 @@ class Study(Spec):
     entropy: EntropyConfig = EntropyConfig()
     compressor: CompressorConfig = CompressorConfig()
     reconstruction: ReconstructionConfig = ReconstructionConfig()
+    mitigation: MitigationConfig = MitigationConfig()
     analysis: AnalysisConfig = AnalysisConfig()
     figures: FiguresConfig = FiguresConfig()
     probe: ProbeConfig = ProbeConfig()
@@ -336,7 +339,7 @@ class Study(Spec):
                         f"allowed: {', '.join(str(n) for n in range(1, window + 1) if window % n == 0)}"
                     )
         needed = max(self.positions(), row + 2, 2 * self.lm.warmup.longest + 2)
-        used = {model.shape for model in self.lm.models if model.pretrain}
+        used = {model.shape for model in self.lm.models if model.pretrain} | {self.mitigation.larger_shape}
         for shape in self.lm.shapes:
             if shape.name in used and shape.context < needed:
                 raise ValueError(

@@ -10,6 +10,7 @@ FIGURES = [
     "predictor",
     *PROBE_FIGURE,
     "learning_curves",
+    *MITIGATION_FIGURES,
 ]
 
 

@@ -8,20 +8,25 @@ from pathlib import Path
 import pandas as pd
 
 from contextpress.analysis.answers import Probe, probe_finding, probe_table, with_answers
+from contextpress.analysis.arms import load
+from contextpress.analysis.arms import mitigation as shares_of_arms
 from contextpress.analysis.buckets import by_bucket
 from contextpress.analysis.calibration import OUTCOMES, draw, summarise
 from contextpress.analysis.cramming import bucket_table, cramming_finding, side_by_side
 from contextpress.analysis.dose import Doses, dose_finding, dose_table
 from contextpress.analysis.hypotheses import ClaimsSpec
+from contextpress.analysis.infused import curves
 from contextpress.analysis.join import join
 from contextpress.analysis.ladder import ladder as ladder_table
 from contextpress.analysis.observations import OBSERVATIONS
 from contextpress.analysis.predictor import parameters
 from contextpress.analysis.predictor import predictor as fit_and_validate
 from contextpress.analysis.spec import (
+    ArmsSpec,
     Calibration,
     CalibrationChunk,
     CrammingAnalysis,
+    InfusionAnalysis,
     ObservationsSpec,
     PredictorSpec,
     ProbeSpec,
@@ -139,6 +144,32 @@ def probe(
     write_json(finding, told)
     _write_csv(table, probe_table(found))
     log.info("%s %s: %s", told["question"], told["verdict"], told["reason"])
+
+
+def mitigation(
+    *, spec: ArmsSpec, passages: list[Path], reconstructions: list[Path], finding: Path, table: Path
+) -> None:
+    """Say what share of the gap every arm closes, and whether it is mitigated (reconstructions in the spec's order)."""
+    found, rows = shares_of_arms(load(spec, passages, reconstructions))
+    write_json(finding, found)
+    _write_csv(table, rows)
+    log.info("mitigation %s: %s", found["verdict"], found["reason"])
+
+
+def infusion(
+    *,
+    spec: InfusionAnalysis,
+    passages: list[Path],
+    reconstructions: list[Path],
+    scores: list[Path],
+    finding: Path,
+    table: Path,
+) -> None:
+    """Say what each dose of infusion gains and loses (reconstructions, and scores of encoders, in the spec's order)."""
+    found, rows = curves(load(spec.arms, passages, reconstructions), scores, spec)
+    write_json(finding, found)
+    _write_csv(table, rows)
+    log.info("infusion %s: %s", found["verdict"], found["reason"])
 
 
 def specification(*, spec: SpecificationSpec, observations: Path, table: Path) -> None:
