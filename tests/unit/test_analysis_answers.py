@@ -9,17 +9,19 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from contextpress.analysis.answer_tables import TABLE, arm_table, probe_table
 from contextpress.analysis.answers import ANSWERS as SHARE
-from contextpress.analysis.answers import TABLE, Probe, probe_finding, probe_table, shares, with_answers
+from contextpress.analysis.answers import Probe, probe_finding, shares, with_answers
 from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.join import KEY
 from contextpress.analysis.observations import OBSERVATIONS
-from contextpress.analysis.spec import CompressorDescription, ProbeSpec
+from contextpress.analysis.spec import AskedArm, CompressorDescription, ProbeSpec
 from contextpress.cli import main
 from contextpress.reconstruction.table import ANSWERED_FROM, ANSWERS, MEASURES, RECONSTRUCTIONS
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.tables import write_table
 from contextpress.tokens.asked import ASKED
+from contextpress.tokens.passages import PASSAGES
 from tests.unit.fake_study import observations
 
 CLAIMS = ClaimsSpec(draws=100, min_passages=20)
@@ -180,6 +182,35 @@ def test_the_table_holds_shares_of_right_answers(planted, probe):
     assert cell["records"] == pytest.approx(records.size().mean())
 
 
+def records_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """The passages of some observations, with the schema PASSAGES."""
+    named = rows.drop_duplicates("passage_id")
+    own = {"split": "test", "start": 0, "text": "x", "token_ids": [[1]] * len(named)}
+    return named.assign(**own).astype({"start": "int32"})[PASSAGES.names]
+
+
+def test_arms_are_asked_as_the_study_is(planted, probe):
+    """The study's own compressors, taken for two arms: each has the numbers that the table gives its pair."""
+    rows, asked, answers, made, spec = planted
+    # What is known of a record's words comes from the reconstructions, which here say nothing of them.
+    real = [frame.assign(token_f1=0.25) for frame in made]
+    arms = [
+        AskedArm(arm="one" if one.seed else "two", **one.model_dump(include=set(AskedArm.model_fields) - {"arm"}))
+        for one in spec.compressors
+    ]
+    table = arm_table(records_of(rows), asked, answers, real, arms, probe.claims)
+    assert list(table.columns) == TABLE
+    assert set(table["arm"]) == {"one", "two"}
+    assert (table["words"] == 0.25).all()
+    assert len(table) == 2 * 4 * 2 * 4  # arms, pairs, ratios, kinds
+    keys = ["encoder", "decoder", "ratio", "questions"]
+    study = probe_table(probe)
+    own = study[(study["bucket"] == "all") & (study["encoder"] != "all")].set_index(keys)
+    both = table.groupby(keys)[["memory", "text", "nothing", "shuffled", "asked"]].mean()
+    np.testing.assert_allclose(both, own.loc[both.index, both.columns].astype(float))
+    assert arm_table(records_of(rows), asked, [], [], [], probe.claims).empty
+
+
 def test_shares_on_a_draw_are_those_of_repeated_records(probe):
     weights = np.zeros((len(probe.panel.passages), 1))
     weights[[3, 7]] = [[2.0], [1.0]]
@@ -261,7 +292,8 @@ def test_a_study_in_which_no_memory_is_used_gets_no_verdict(planted):
 
 def test_the_steps_write_finding_table_and_figure(planted, tmp_path):
     rows, asked, answers, made, spec = planted
-    paths = {"observations": tmp_path / "o.parquet", "asked": tmp_path / "asked.parquet"}
+    paths = {name: tmp_path / f"{name}.parquet" for name in ("observations", "passages", "asked")}
+    write_table(paths["passages"], records_of(rows), PASSAGES)
     write_table(paths["observations"], rows, OBSERVATIONS)
     write_table(paths["asked"], asked, ASKED)
     for place, (given, texts) in enumerate(zip(answers, made, strict=True)):
@@ -271,12 +303,17 @@ def test_the_steps_write_finding_table_and_figure(planted, tmp_path):
         f"--{name}": [str(tmp_path / f"{name[0]}{place}.parquet") for place in range(len(answers))]
         for name in ("answers", "reconstructions")
     }
+    # The last of them is an arm's, of which nobody else knows.
+    arm = AskedArm(arm="longer", **spec.compressors[-1].model_dump(include=set(AskedArm.model_fields) - {"arm"}))
+    spec = spec.model_copy(update={"compressors": spec.compressors[:-1], "arms": (arm,)})
     command = ["analysis", "probe", "--spec", spec.line(), "--finding", str(tmp_path / "probe.json")]
     command += ["--table", str(tmp_path / "probe.csv")]
     command += [word for name, path in paths.items() for word in (f"--{name}", str(path))]
     assert main([*command, *(word for name, files in several.items() for word in (name, *files))]) == 0
     found = json.loads((tmp_path / "probe.json").read_text())
     assert {"effect", "ci95", "n", "verdict", "rule", "claims", "correlation"} <= found.keys()
+    assert found["sample"]["compressors"] == 15
+    assert set(pd.read_csv(tmp_path / "probe.csv")["arm"]) == {"none", "longer"}
     drawn = {kind: tmp_path / f"probe.{kind}" for kind in ("pdf", "svg", "png", "caption")}
     figure = ["figures", "probe", "--spec", '{"style": {"dpi": 60}}', "--finding", str(tmp_path / "probe.json")]
     figure += ["--table", str(tmp_path / "probe.csv"), *(w for k, path in drawn.items() for w in (f"--{k}", str(path)))]

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from contextpress import settings
 from contextpress.corpus.spec import Embedded, Markov
+from contextpress.mitigations import Mitigations
 from contextpress.plan import Plan
 from contextpress.probe import Probe
 from contextpress.runtime.errors import UserError
@@ -163,7 +164,7 @@ def every_spec(plan: Plan) -> list[Spec]:
 def of_probe(plan: Plan) -> list[Spec]:
     if not plan.study.probe.domain:
         return []
-    probe = Probe(plan, plan.study.probe.domain)
+    probe = Probe(plan, plan.study.probe.domain, Mitigations(plan).cells)
     return [probe.questions(), probe.passages(), probe.analysis()]
 
 

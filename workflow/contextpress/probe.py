@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from contextpress.analysis.spec import ProbeSpec
+from collections.abc import Sequence
+
+from contextpress.analysis.spec import AskedArm, ProbeSpec
 from contextpress.corpus.spec import DomainSpec
+from contextpress.mitigations import Cell
 from contextpress.plan import Plan
 from contextpress.tokens.spec import ProbeSize, QuestionsSpec
 
@@ -11,9 +14,15 @@ from contextpress.tokens.spec import ProbeSize, QuestionsSpec
 class Probe:
     """What the probe asks, of a plan whose study has one."""
 
-    def __init__(self, plan: Plan, domain: str) -> None:
-        """``domain`` is the one that the study's section names."""
+    def __init__(self, plan: Plan, domain: str, cells: Sequence[Cell] = ()) -> None:
+        """``domain`` is the one that the study's section names; of ``cells`` those of an arm are asked too."""
         self.plan, self.domain = plan, domain
+        self.helped = [cell for cell in cells if cell.arm]
+
+    @property
+    def compressors(self) -> list[str]:
+        """All that are asked, by name: the study's own, then those of arms."""
+        return [*self.plan.jobs, *(cell.compressor.name for cell in self.helped)]
 
     def questions(self) -> DomainSpec:
         """Spec of the questions about held-out records: that of their domain."""
@@ -27,4 +36,19 @@ class Probe:
 
     def analysis(self) -> ProbeSpec:
         """Spec of the table and the finding."""
-        return ProbeSpec(compressors=self.plan.observations().compressors, claims=self.plan.study.analysis.claims)
+        return ProbeSpec(
+            compressors=self.plan.observations().compressors,
+            arms=tuple(
+                AskedArm(
+                    arm=cell.arm,
+                    encoder=cell.job.encoder.config.name,
+                    decoder=cell.job.decoder.config.name,
+                    readout=cell.compressor.architecture.readout,
+                    ratio=cell.compressor.architecture.ratio,
+                    decoder_training=cell.compressor.architecture.decoder_training,
+                    seed=cell.job.seed,
+                )
+                for cell in self.helped
+            ),
+            claims=self.plan.study.analysis.claims,
+        )

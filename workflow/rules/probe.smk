@@ -1,5 +1,6 @@
 # Questions to memories of held-out records. Only where a study asks: PROBE is empty else, and so are its lists.
-PROBE = Probe(PLAN, PLAN.study.probe.domain) if PLAN.study.probe.domain else None
+ASKED_DOMAIN = PLAN.study.probe.domain
+PROBE = Probe(PLAN, ASKED_DOMAIN, ARMS.cells) if ASKED_DOMAIN else None
 PROBE_RESULTS = []
 PROBE_FIGURE = []
 
@@ -195,10 +196,13 @@ if PROBE:
         input:
             code=code_of("analysis", "probe"),
             observations=rules.probe_observations.output,
+            passages=PROBE_PASSAGES,
             asked=ASKED,
-            answers=expand(rules.probe_answer.output.table, compressor=PLAN.jobs),
+            answers=expand(
+                rules.probe_answer.output.table, compressor=PROBE.compressors
+            ),
             reconstructions=expand(
-                rules.probe_reconstruct.output.table, compressor=PLAN.jobs
+                rules.probe_reconstruct.output.table, compressor=PROBE.compressors
             ),
         output:
             finding=f"{RESULTS}/findings/probe.json",
@@ -213,7 +217,7 @@ if PROBE:
             spec=spec_of(PROBE.analysis),
         shell:
             "contextpress analysis probe --spec <(printf %s {params.spec:q}) --observations {input.observations:q}"
-            " --asked {input.asked:q} --answers {input.answers:q} --reconstructions {input.reconstructions:q}"
+            " --passages {input.passages:q} --asked {input.asked:q} --answers {input.answers:q} --reconstructions {input.reconstructions:q}"
             " --finding {output.finding:q} --table {output.table:q} &> {log:q}"
 
     rule probe:

@@ -24,7 +24,7 @@ from contextpress.analysis.findings import by_seed, clusters, document_freedom, 
 from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.inference import UNKNOWN, Effect, combine, mean_over
 from contextpress.analysis.join import KEY
-from contextpress.analysis.panel import SETTING, Array, Codes, Panel, build_panel
+from contextpress.analysis.panel import Array, Panel, build_panel
 from contextpress.analysis.ranked import rank_correlations
 from contextpress.analysis.spec import ProbeSpec
 from contextpress.analysis.verdicts import assess, judged
@@ -74,26 +74,30 @@ def with_answers(
     """
     parts = []
     for described, given, made in zip(spec.compressors, answers, reconstructions, strict=True):
-        right = given.pivot_table(index="question_id", columns="answered_from", values="right", aggfunc="first")
-        rows = asked.join(right.reindex(columns=list(ANSWERED_FROM)), on="question_id")
-        if rows[list(ANSWERED_FROM)].isna().any(axis=None):
-            raise UserError(f"answers of {described.name}: not every question has one from {', '.join(ANSWERED_FROM)}")
-        made = made[made["condition"] == "real"].set_index("passage_id")
-        texts, exact = rows["passage_id"].map(made["reconstruction"]), rows["passage_id"].map(made["exact_match"])
-        lost = [
-            needs not in text if needs else one < 1
-            for needs, text, one in zip(rows["needs"], texts, exact, strict=True)
-        ]
-        members = {"all": True, "stated": rows["stated"], "inferred": ~rows["stated"], "lost": lost}
-        counts = {}
-        for kind, member in members.items():
-            there = pd.Series(member, index=rows.index).astype(float)
-            counts[f"asked_{kind}"] = there
-            counts |= {f"{base}_{kind}": there * rows[base].astype(float) for base in BASES}
-        record = pd.DataFrame(counts).groupby(rows["passage_id"].to_numpy()).sum().rename_axis("passage_id")
-        parts.append(record.reset_index().assign(**{name: getattr(described, name) for name in KEY}))
+        counts = counted(asked, given, made, described.name)
+        parts.append(counts.reset_index().assign(**{name: getattr(described, name) for name in KEY}))
     merged = observations.merge(pd.concat(parts), on=["passage_id", *KEY], validate="one_to_one")
     return merged.assign(**{ANSWERS: merged["memory_all"] / merged["asked_all"]})
+
+
+def counted(asked: pd.DataFrame, given: pd.DataFrame, made: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The counts of ``with_answers`` under one compressor, by passage; ``name`` is for messages."""
+    right = given.pivot_table(index="question_id", columns="answered_from", values="right", aggfunc="first")
+    rows = asked.join(right.reindex(columns=list(ANSWERED_FROM)), on="question_id")
+    if rows[list(ANSWERED_FROM)].isna().any(axis=None):
+        raise UserError(f"answers of {name}: not every question has one from {', '.join(ANSWERED_FROM)}")
+    made = made[made["condition"] == "real"].set_index("passage_id")
+    texts, exact = rows["passage_id"].map(made["reconstruction"]), rows["passage_id"].map(made["exact_match"])
+    lost = [
+        needs not in text if needs else one < 1 for needs, text, one in zip(rows["needs"], texts, exact, strict=True)
+    ]
+    members = {"all": True, "stated": rows["stated"], "inferred": ~rows["stated"], "lost": lost}
+    counts = {}
+    for kind, member in members.items():
+        there = pd.Series(member, index=rows.index).astype(float)
+        counts[f"asked_{kind}"] = there
+        counts |= {f"{base}_{kind}": there * rows[base].astype(float) for base in BASES}
+    return pd.DataFrame(counts).groupby(rows["passage_id"].to_numpy()).sum().rename_axis("passage_id")
 
 
 def shares(panel: Panel, weights: Array, base: str, kind: str, member: Array | None = None) -> Array:
@@ -288,60 +292,3 @@ def _by_quality(probe: Probe) -> list[dict[str, Any]]:
             quality = float((words * member).sum() / member.sum())
             found.append({"quality": quality, "records": int(member.sum()), **effect.report()})
     return found
-
-
-TABLE = [
-    *["encoder", "decoder", *SETTING],
-    "questions",
-    "bucket",
-    "words",
-    "memory",
-    "ci95_low",
-    "ci95_high",
-    *BASES[1:],
-    "kept",
-    "asked",
-    "records",
-    "compressors",
-]
-
-
-def probe_table(probe: Probe) -> pd.DataFrame:
-    """Shares of right answers, by kind of question: of each pair and setting, of each setting, and over all.
-
-    ``questions`` is one of KINDS; ``bucket`` the encoder's bucket of surprise among the records, for each pair and
-    setting and over all, else "all". ``words`` is the mean quality of the same records' reconstructions; ``memory`` and
-    the other bases are shares of right answers, the interval is of ``memory``. ``kept`` is the part of what the full
-    text adds to answering without a record that memory keeps. ``asked`` and ``records`` are counts under one
-    compressor, on average.
-    """
-    panel = probe.panel
-    if panel.compressors.empty:
-        return pd.DataFrame(columns=TABLE)
-    bucket = panel.values("encoder_bucket")
-    everyone: list[tuple[tuple[object, ...], Codes]] = [
-        (tuple(key), rows.index.to_numpy())
-        for key, rows in panel.compressors.groupby(["encoder", "decoder", *SETTING], sort=True)
-    ]
-    everyone += [(("all", "all", *key), rows.index.to_numpy()) for key, rows in panel.settings()]
-    everyone.append((("all",) * (len(SETTING) + 2), np.arange(len(panel.compressors))))
-    cells: list[tuple[str, object, Array | None]] = [(kind, "all", None) for kind in KINDS]
-    cells += [("all", int(number), (bucket == number).astype(np.float64)) for number in np.unique(bucket)]
-    rows = []
-    for kind, number, member in cells:
-        found = {base: shares(panel, probe.weights, base, kind, member) for base in BASES}
-        there = (panel.values(f"asked_{kind}") > 0) * (1.0 if member is None else member)
-        asked = panel.values(f"asked_{kind}") * (1.0 if member is None else member)
-        words = (probe.words * there).sum(0) / np.where(there.sum(0) > 0, there.sum(0), np.nan)
-        for key, index in everyone:
-            compressors = panel.compressors.iloc[index]
-            part = panel.only(np.isin(np.arange(len(panel.compressors)), index))
-            effect = over_runs(part, found["memory"][index])
-            means = {base: mean_over(values[index])[0] for base, values in found.items()}
-            gain = means["text"] - means["nothing"]
-            kept = (means["memory"] - means["nothing"]) / gain if gain > 0 else np.nan
-            numbers = [asked[:, index].sum(0).mean(), there[:, index].sum(0).mean(), len(compressors)]
-            bases = [means[base] for base in BASES[1:]]
-            quality = np.nanmean(words[index]) if np.isfinite(words[index]).any() else np.nan
-            rows.append([*key, kind, number, quality, effect.value, *effect.interval(), *bases, kept, *numbers])
-    return pd.DataFrame(rows, columns=TABLE)

@@ -210,10 +210,23 @@ class PredictorSpec(Spec):
         return {(role.side, role.name, role.seed): role.model for role in self.roles}
 
 
+class AskedArm(Spec):
+    """One compressor of an arm that is asked too."""
+
+    arm: str
+    encoder: str
+    decoder: str
+    readout: str
+    ratio: Whole
+    decoder_training: Literal["frozen", "lora", "full"]
+    seed: Whole
+
+
 class ProbeSpec(Spec):
-    """What the probe's table and finding depend on; the compressors are in the order of their tables."""
+    """What the probe's table and finding depend on; compressors and arms are in the order of their tables."""
 
     compressors: tuple[CompressorDescription, ...] = Field(min_length=1)
+    arms: tuple[AskedArm, ...] = ()  # in the table only: the finding is about the study's own compressors
     claims: ClaimsSpec
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from contextpress.analysis.answers import Probe, probe_finding, probe_table, with_answers
+from contextpress.analysis.answer_tables import arm_table, probe_table
+from contextpress.analysis.answers import Probe, probe_finding, with_answers
 from contextpress.analysis.arms import load
 from contextpress.analysis.arms import mitigation as shares_of_arms
 from contextpress.analysis.buckets import by_bucket
@@ -39,6 +40,7 @@ from contextpress.reconstruction.table import ANSWERS, CRAMMED, RECONSTRUCTIONS
 from contextpress.runtime.files import write_json, write_text
 from contextpress.runtime.tables import complete, read_table, write_table, writing
 from contextpress.tokens.asked import ASKED
+from contextpress.tokens.passages import PASSAGES
 
 log = logging.getLogger(__name__)
 
@@ -125,24 +127,23 @@ def probe(
     *,
     spec: ProbeSpec,
     observations: Path,
+    passages: Path,
     asked: Path,
     answers: list[Path],
     reconstructions: list[Path],
     finding: Path,
     table: Path,
 ) -> None:
-    """Hold answers against the quality of words, on the probe's records, and write the finding and the table."""
-    rows = with_answers(
-        read_table(observations, OBSERVATIONS),
-        read_table(asked, ASKED),
-        [read_table(path, ANSWERS) for path in answers],
-        [read_table(path, RECONSTRUCTIONS) for path in reconstructions],
-        spec,
-    )
+    """Hold answers against words, on the probe's records (tables of the compressors, then of the arms)."""
+    questions, own = read_table(asked, ASKED), len(spec.compressors)
+    given = [read_table(path, ANSWERS) for path in answers]
+    made = [read_table(path, RECONSTRUCTIONS) for path in reconstructions]
+    rows = with_answers(read_table(observations, OBSERVATIONS), questions, given[:own], made[:own], spec)
     found = Probe.of(rows, spec.claims)
     told = probe_finding(found)
     write_json(finding, told)
-    _write_csv(table, probe_table(found))
+    helped = arm_table(read_table(passages, PASSAGES), questions, given[own:], made[own:], spec.arms, found.claims)
+    _write_csv(table, pd.concat([part for part in (probe_table(found), helped) if len(part)] or [helped]))
     log.info("%s %s: %s", told["question"], told["verdict"], told["reason"])
 
 

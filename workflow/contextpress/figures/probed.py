@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from contextpress.analysis.answer_tables import NONE
 from contextpress.figures.spec import TableFigure
 from contextpress.figures.style import (
     COLOURS,
@@ -39,9 +40,12 @@ def draw(table: pd.DataFrame, finding: dict[str, Any], spec: TableFigure) -> Dra
         return nothing(spec.style.page, f"no answers: {finding['reason']}")
     measure = finding["measure_of_words"]
     figure, ((pairs, records),) = sheet(spec.style.page, 3.0, 1, 2, share_y=True)
-    points, every = whole[whole["encoder"] != "all"], whole[whole["ratio"] == "all"].iloc[0]
+    points, every = whole[(whole["encoder"] != "all") & (whole["arm"] == NONE)], whole[whole["ratio"] == "all"].iloc[0]
+    helped = whole[whole["arm"] != NONE]
     settings = list(points.groupby(["readout", "ratio", "decoder_training"], sort=False))
     handles = [_pairs(pairs, rows, place) for place, (_, rows) in enumerate(settings)]
+    if len(helped):
+        handles += pairs.plot(helped["words"], helped["memory"], "x", color=INK, markersize=4, label="with help")
     _records(records, pd.DataFrame(finding["by_quality"]))
     for axes in (pairs, records):
         for line, base in zip(LINES[1:], SAID, strict=False):
@@ -91,8 +95,9 @@ def _caption(finding: dict[str, Any], every: pd.Series, measure: str) -> str:
     return (
         f"Questions about held-out records, answered by greedy decoding from the record's memory, against "
         f"{short(measure)} of the record's reconstruction from the same memory. (a) Means of each pair, all seeds; "
-        f"bars hold documents and training runs. (b) Tenths of all records by quality, all compressors; the band "
-        f"holds documents. Lines: the same questions after the full text, after no record, and by the answer that is "
+        f"bars hold documents and training runs. Crosses, if any: pairs helped by an arm of mitigation. (b) Tenths of "
+        f"all records by quality, all compressors; the band holds documents. Lines: the same questions after the full "
+        f"text, after no record, and by the answer that is "
         f"most frequent in the training documents (the usual one). Spearman correlation of answers with quality over "
         f"records, within a compressor, {told['over_records']}; over the means of "
         f"{counted(rho['over_compressors']['compressors'], 'compressor')} {told['over_compressors']} (documents only). "
