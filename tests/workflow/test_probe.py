@@ -31,7 +31,8 @@ STUDY = {
     },
     "tokens": {"passages": {"test": 8, "validation": 4, "ladder": 2}},
     "lm": {"warmup": {"schedule": {**FEW}}, "pretraining": {"schedule": {**FEW}}},
-    "compressor": {"encoders": ["D1"], "schedule": FEW},
+    "compressor": {"encoders": ["D1", "D6"], "decoders": ["D6"], "schedule": FEW},
+    "mitigation": {"pairs": [{"encoder": "D1", "decoder": "D6"}], "arms": ["deep_connector"]},
     "analysis": {"claims": {"min_passages": 5, "min_documents": 3, "min_seeds": 1}},
     "probe": {"domain": "products", "records": 8, "questions": 4},
 }
@@ -59,14 +60,17 @@ def test_memories_are_asked_and_it_comes_to_a_finding(asked):
     }
     table = pd.read_csv(results / "tables/probe.csv")
     assert set(table["questions"]) == {"all", "stated", "inferred", "lost"}
-    assert {"D1", "D6", "all"} <= set(table["decoder"])
+    assert set(table.loc[table["arm"] == "none", "encoder"]) == {"D1", "D6", "all"}
+    # Longer training is tried of the matched pair too.
+    assert table.loc[table["arm"] == "longer", "encoder"].unique().tolist() == ["D1", "D6"]
+    assert table.loc[table["arm"] == "deep_connector", "encoder"].unique().tolist() == ["D1"]
     questions = read_table(results / "probe/asked.parquet", ASKED)
     passages = read_table(results / "probe/passages.parquet", PASSAGES).set_index("passage_id")
     assert passages["token_ids"].map(len).eq(16).all()  # a window
     for row in questions.itertuples():
         assert row.needs in passages.loc[row.passage_id, "text"]
     files = sorted((results / "probe/answers").glob("*.parquet"))
-    assert len(files) == 2
+    assert len(files) == 2 + 3  # the study's, and of arms
     for path in files:
         answers = read_table(path, ANSWERS)
         assert sorted(answers["question_id"].unique()) == sorted(questions["question_id"])
@@ -81,7 +85,7 @@ def test_only_what_depends_on_it_is_run_again(asked, tmp_path):
     folder, overlay = asked
     before = would_run(folder, overlay)  # what the probe does not need
     assert not {rule for rule in before if rule.startswith("probe")}
-    own = {"probe_passages": 1, "probe_score": 3, "probe_model_free": 1, "probe_reconstruct": 2, "probe_answer": 2}
+    own = {"probe_passages": 1, "probe_score": 3, "probe_model_free": 1, "probe_reconstruct": 5, "probe_answer": 5}
     own |= dict.fromkeys(["probe_observations", "probe_table", "probe"], 1)
 
     def again(probe: dict) -> dict[str, int]:
@@ -90,7 +94,7 @@ def test_only_what_depends_on_it_is_run_again(asked, tmp_path):
 
     assert again({"questions": 3}) == own
     told = again({"share": 0.3})
-    assert (told["mixture"], told["pretrain"], told["compressor"], told["probe_answer"]) == (2, 3, 2, 2)
+    assert (told["mixture"], told["pretrain"], told["compressor"], told["probe_answer"]) == (2, 3, 5, 5)
     assert "probe_passages" not in told
 
 
