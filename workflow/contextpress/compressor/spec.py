@@ -124,7 +124,13 @@ class Debias(Spec):
     beta: Number = Field(
         0.1, gt=0, description="of direct preference optimisation: how much a nat per passage counts (as is usual)"
     )
-    weight: Number = Field(1.0, ge=0, description="lambda: of the autoencoding loss in the sum (ours)")
+    weight: Number = Field(
+        10.0,
+        ge=0,
+        description="lambda: of the autoencoding loss in the sum, which is in nats per token. In one trial (D1 to D6, "
+        "ratio 4, one seed) the token accuracy on validation passages was 0.638 before this stage, and 0.642 and 0.650 "
+        "after it with 1 and 10",
+    )
     schedule: Schedule = Field(
         Schedule(steps=15, batch=32, learning_rate=1e-3), description="optimisation of this stage (ours)"
     )

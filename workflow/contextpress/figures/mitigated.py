@@ -33,6 +33,10 @@ NAMES = {
     f"{MATCHED}_{LONGER}": "longer training, matched pair",
     "decoder_lora": "decoder by LoRA",
     "decoder_full": "decoder trained",
+    "merge_average": "merged, mean",
+    "merge_nan_tensors": "merged, NAN by tensor",
+    "merge_nan_model": "merged, NAN by model",
+    "debias": "trained on mistakes",
 }
 
 
