@@ -73,7 +73,11 @@ STEPS = {
         ["warmup"],
     ),
     **{
-        role: (f"{_pretraining(name)} --output {role} --record {role}/record.json", PLAN.pretrain(name), [role])
+        role: (
+            f"{_pretraining(name)} --output {role} --record {role}/record.json",
+            PLAN.pretrain(PLAN.models[name]),
+            [role],
+        )
         for role, name in (("encoder", ENCODER), ("decoder", DECODER))
     },
     "compressor": (

@@ -1,12 +1,13 @@
 """The compressor: shapes, what the decoder reads, what learns, and that it comes back from disk unchanged."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from contextpress.compressor.connectors import CONNECTORS, Alignment
+from contextpress.compressor.connectors import CONNECTORS, Alignment, least_squares, start_at
 from contextpress.compressor.folder import load_compressor, parts_of, save_compressor
 from contextpress.compressor.model import Compressor
 from contextpress.compressor.objectives import Autoencoding
@@ -126,6 +127,57 @@ def test_alignment_refuses_a_decoder_whose_blocks_it_does_not_know():
     other = GPT2LMHeadModel(GPT2Config(vocab_size=9, n_embd=8, n_layer=1, n_head=2))
     with pytest.raises(UserError, match="gpt2 has no first block"):
         Alignment(WIDTH, other)
+
+
+@pytest.mark.parametrize(("width", "decoder_width"), [(6, 6), (6, 9), (9, 6)])
+def test_the_map_between_two_embedding_tables_is_that_of_least_squares(width, decoder_width):
+    source, target = (
+        torch.randn(40, n, generator=torch.Generator().manual_seed(n)) for n in (width, decoder_width + 1)
+    )
+    target = target[:, 1:]
+    weight, bias = least_squares(source, target)
+    columns = np.column_stack([source.double().numpy(), np.ones(40)])
+    wanted = np.linalg.lstsq(columns, target.double().numpy(), rcond=None)[0]
+    np.testing.assert_allclose(weight.numpy(), wanted[:-1].T, atol=1e-6)
+    np.testing.assert_allclose(bias.numpy(), wanted[-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("connector", ["linear", "mlp", "deep"])
+@pytest.mark.parametrize("decoder_width", [WIDTH // 2, WIDTH, 48])
+def test_a_connector_starts_as_an_affine_map(connector, decoder_width):
+    torch.manual_seed(0)
+    body = CONNECTORS[connector](WIDTH, tiny("llama", hidden_size=decoder_width))
+    weight, bias = torch.randn(decoder_width, WIDTH), torch.randn(decoder_width)
+    start_at(body, weight, bias)
+    states = 3 * torch.randn(5, 2, WIDTH)
+    torch.testing.assert_close(body(states), states @ weight.T + bias, atol=1e-4, rtol=1e-4)
+    body(states).square().sum().backward()
+    assert all(p.grad is not None for p in body.parameters())
+
+
+def test_a_connector_between_a_model_and_itself_starts_as_the_identity():
+    made = compressor("mean_pool", connector_start="least_squares")
+    same = Compressor(*(tiny("llama"), tiny("llama"), made_of(), WINDOW, BOS, RESTATE))
+    states = torch.randn(3, 4, WIDTH)
+    torch.testing.assert_close(same.connector.body(states), states, atol=1e-3, rtol=1e-3)
+    # Between two models, tokens come nearer to their own embeddings than the mean of all is to them.
+    source, target = (model.get_input_embeddings().weight.detach() for model in (made.encoder, made.decoder))
+    error = (made.connector.body(source) - target).square().sum()
+    assert error < (target - target.mean(0)).square().sum()
+
+
+def made_of():
+    return Architecture(readout="mean_pool", ratio=2, connector_start="least_squares")
+
+
+def test_a_connector_with_a_block_starts_at_no_map():
+    with pytest.raises(ValueError, match="cannot be started"):
+        compressor("mean_pool", connector="alignment", connector_start="least_squares")
+
+
+def test_a_connector_that_starts_at_random_is_described_as_before():
+    assert "connector_start" not in Architecture(readout="mean_pool", ratio=2).model_dump_json()
+    assert Architecture.model_validate_json(made_of().model_dump_json()) == made_of()
 
 
 def test_predictions_are_aligned_with_their_tokens():

@@ -26,7 +26,10 @@ SMALL["corpus"]["domains"] += [
     {"name": "chain", "kind": "markov", "entropy": 1.5},
     {"name": "grammar", "kind": "grammar"},
     {"name": "even", "kind": "uniform"},
+    {"name": "goods", "kind": "products"},
+    {"name": "asked", "kind": "questions", "path": "texts/asked.jsonl"},
 ]
+SMALL["probe"] = {"domain": "goods", "records": 9}
 HOSTILE = [
     *(
         "",

@@ -34,6 +34,8 @@ from contextpress.runtime.files import write_json
 from contextpress.runtime.history import HISTORY
 from contextpress.runtime.spec import Spec
 from contextpress.runtime.tables import write_table
+from tests.unit import fake_infusion
+from tests.unit.fake_arms import PAIRS, asked, found_of, planted
 from tests.unit.fake_study import crammed, generated, history, observations
 
 STYLE, SAMPLE = Style(dpi=60), Sample(draws=100)
@@ -84,7 +86,7 @@ def draw(
 ) -> dict[str, Path]:
     paths = {kind: to / f"{name}.{kind}" for kind in KINDS}
     options = [option for kind, path in paths.items() for option in (f"--{kind}", str(path))]
-    if name not in ("learning-curves", "cramming", "dose-response"):
+    if name not in ("learning-curves", "cramming", "dose-response", "mitigation", "infusion"):
         options += ["--observations", str(study / rows)]
     assert main(["figures", name, "--spec", spec.line(), *more, *options]) == 0
     return paths
@@ -253,6 +255,52 @@ def test_dose_response_same_bytes(study, tmp_path, domains, measure, says):
         assert drawn[0][kind].read_bytes() == drawn[1][kind].read_bytes(), kind
     caption = drawn[0]["caption"].read_text()
     assert says in caption
+    assert not set("`|*_") & set(caption)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "gap", "says"),
+    [
+        (PAIRS, 0.1, "is contradicted: mitigated by decoder full."),
+        (PAIRS[:1], 0.1, "72 passages of 24 documents, 3 seeds"),
+        (PAIRS, -0.1, "Nothing to draw: no gap is shown to close: -0.09"),
+    ],
+    ids=["two pairs", "one pair", "no gap"],
+)
+def test_mitigation_same_bytes(study, tmp_path, pairs, gap, says):
+    spec = asked(["decoder_full", "larger_decoder"], pairs=pairs)
+    quality = planted(2, decoder_full=0.08, larger_decoder=0.01)
+    finding, table = found_of(tmp_path, spec, lambda cell, count: np.sign(gap) * quality(cell, count))
+    write_json(tmp_path / "mitigation.json", finding)
+    table.to_csv(tmp_path / "arms.csv", index=False)
+    more = ["--table", str(tmp_path / "arms.csv"), "--finding", str(tmp_path / "mitigation.json")]
+    drawn = [draw(study, "mitigation", TableFigure(style=STYLE), *more, to=tmp_path / part) for part in "ab"]
+    for kind in KINDS:
+        assert drawn[0][kind].read_bytes() == drawn[1][kind].read_bytes(), kind
+    caption = drawn[0]["caption"].read_text()
+    assert says in caption
+    assert not set("`|*_") & set(caption)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "lost", "says"),
+    [
+        (("base",), (0, 0.03, 0.08, 0.4), "after 400 and up to 900 tokens (base)"),
+        (("base", "large"), (0, 0, 0, 0), "none up to 900 tokens (base); none up to 900 tokens (large)"),
+    ],
+)
+def test_infusion_same_bytes(study, tmp_path, sizes, lost, says):
+    gains = (0, 0.01, 0.02, 0.03)
+    finding, table = fake_infusion.found_of(tmp_path, fake_infusion.asked(sizes), gains=gains, lost=lost)
+    write_json(tmp_path / "infusion.json", finding)
+    table.to_csv(tmp_path / "infusion.csv", index=False)
+    more = ["--table", str(tmp_path / "infusion.csv"), "--finding", str(tmp_path / "infusion.json")]
+    drawn = [draw(study, "infusion", TableFigure(style=STYLE), *more, to=tmp_path / part) for part in "ab"]
+    for kind in KINDS:
+        assert drawn[0][kind].read_bytes() == drawn[1][kind].read_bytes(), kind
+    caption = drawn[0]["caption"].read_text()
+    assert says in caption
+    assert "(D1 to D6)" in caption
     assert not set("`|*_") & set(caption)
 
 

@@ -21,6 +21,8 @@ from contextpress.report.spec import CLAIMS_OF_FIGURES, SummarySpec
 from contextpress.report.summary import verdicts
 from contextpress.runtime.files import read_json, write_json, write_text
 from contextpress.runtime.tables import read_table, write_table
+from tests.unit import fake_infusion
+from tests.unit.fake_arms import asked, found_of, planted
 from tests.unit.fake_study import generated, observations
 
 ORDER = tuple(CLAIMS_OF_FIGURES)
@@ -81,7 +83,9 @@ def write(study: Path, output: Path, domain: str = "prose") -> str:
     return output.read_text()
 
 
-def findings_at_length(study: Path, output: Path, *dose_response: Path) -> str:
+def findings_at_length(
+    study: Path, output: Path, *dose_response: Path, mitigation: tuple[Path, ...] = (), infusion: tuple[Path, ...] = ()
+) -> str:
     rows = read_table(study / "observations.parquet", OBSERVATIONS)
     spec = ClaimsSpec(draws=100, min_passages=20)
     assess(rows, spec)["c3"].tables["grid_effects"].to_csv(study / "grid_effects.csv", index=False)
@@ -100,7 +104,8 @@ def findings_at_length(study: Path, output: Path, *dose_response: Path) -> str:
     options = [
         f"--{part.replace('_', '-')}" if index % 2 == 0 else str(study / part) for index, part in enumerate(options)
     ]
-    options += ["--dose-response", *map(str, dose_response)]
+    options += ["--dose-response", *map(str, dose_response), "--mitigation", *map(str, mitigation)]
+    options += ["--infusion", *map(str, infusion)]
     found = ["--findings", *(str(path) for path in sorted((study / "findings").glob("*.json")))]
     table = ["--observations", str(study / "observations.parquet")]
     line = SummarySpec(study="tried").line()
@@ -153,6 +158,18 @@ def test_the_true_entropy_rate_has_a_section_where_text_was_generated(study):
     assert "- encoder entropy: 0.3" in section
     assert "told apart: yes" in section
     assert "The true entropy rate" not in findings_at_length(study, study / "without.md")
+
+
+def test_what_the_arms_close_stands_after_the_gap(study, tmp_path):
+    finding, _ = found_of(tmp_path, asked(["decoder_full"]), planted(2, decoder_full=0.08))
+    write_json(tmp_path / "mitigation.json", finding)
+    text = findings_at_length(study, study / "findings.md", mitigation=(tmp_path / "mitigation.json",))
+    after = text.split("## C3")[1].split("## ")
+    assert after[1].startswith("Is the gap hard to mitigate?")
+    assert "**Contradicted**: mitigated by decoder full." in after[1]
+    row = next(line for line in after[1].splitlines() if line.startswith("| decoder full |"))
+    assert row.endswith("| mitigates |")
+    assert "hard to mitigate" not in findings_at_length(study, study / "without.md")
 
 
 def test_verdicts_come_first_and_figures_in_the_order_of_the_claims(study):
@@ -273,3 +290,17 @@ def test_pieces():
     assert markdown.p_value(0.25) == "0.250"
     assert markdown.duration(59.6) == "60 s"
     assert markdown.duration(3 * 3600 + 61) == "3 h 1 min"
+
+
+def test_what_infusion_does_has_a_section_where_it_was_tried(study, tmp_path):
+    lost = {"base": (0, 0.03, 0.3, 0.4), "large": (0, 0.03, 0.06, 0.4)}
+    spec = fake_infusion.asked(("base", "large"))
+    finding, _ = fake_infusion.found_of(tmp_path, spec, gains=(0, 0.01, 0.02, 0.03), lost=lost)
+    write_json(tmp_path / "infusion.json", finding)
+    text = findings_at_length(study, study / "findings.md", infusion=(tmp_path / "infusion.json",))
+    section = text.split("## What does the decoder's corpus do to an encoder?")[1].split("\n## ")[0]
+    assert f"**Supported**: {finding['reason']}. {finding['effect']:.3g} [" in section
+    assert "| large: 900 | 1 | 0.03" in section
+    assert "- collapse point of encoder base, after 100 and up to 400 tokens" in section
+    assert "by the same dose no, by the same tokens per weight yes" in section
+    assert "corpus do to" not in findings_at_length(study, study / "without.md")

@@ -16,11 +16,13 @@ from pydantic import BaseModel
 
 from contextpress import settings
 from contextpress.corpus.spec import Embedded, Markov
+from contextpress.mitigations import Mitigations
 from contextpress.plan import Plan
+from contextpress.probe import Probe
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.spec import Spec
 from contextpress.study import Study
-from contextpress.tokens.spec import TokenizerSpec
+from contextpress.tokens.spec import QuestionsSpec, TokenizerSpec
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 PRESETS = sorted((CONFIG / "presets").glob("*.yaml"))
@@ -66,9 +68,9 @@ def test_the_table_has_every_key_with_what_is_allowed():
     # The default config names all keys but those of the entries of lists.
     written = re.findall(r"^ *([a-z0-9_]+): [^ ]", settings.default_config(), re.MULTILINE)
     plain = [key.rpartition(".")[2] for key in table if "[" not in key]
-    assert sorted(plain) == sorted([*written, "domains", "shapes", "models"])
+    assert sorted(plain) == sorted([*written, "domains", "shapes", "models", "doses"])
     assert table["corpus.test"] == ("`0.1`", "number, above 0, below 0.5")
-    assert table["compressor.connector"] == ("`mlp`", "`linear`, `mlp`, `alignment`")
+    assert table["compressor.connector"] == ("`mlp`", "`linear`, `mlp`, `deep`, `alignment`")
     assert table["compressor.domains"] == ("empty", "section of number by name or empty")
     assert table["corpus.domains[markov].words"] == ("`64`", "whole number, at least 2, at most 499")
     assert table["lm.warmup.schedule.steps"] == ("`500`", "whole number, above 0")
@@ -132,7 +134,7 @@ def every_spec(plan: Plan) -> list[Spec]:
         *(plan.domain(name) for name in plan.domains),
         *(plan.mixture(plan.models[name].config.pretrain) for name in pretrained),
         *(plan.warmup(plan.models[name].config.shape) for name in pretrained),
-        *(plan.pretrain(name) for name in pretrained),
+        *(plan.pretrain(plan.models[name]) for name in pretrained),
         *(plan.load(name) for name in plan.models if name not in pretrained),
         *(plan.own_tokenizer(name) for name in plan.own),
         *(plan.own_tokens(name) for name in plan.own),
@@ -155,7 +157,15 @@ def every_spec(plan: Plan) -> list[Spec]:
             plan.explorer(),
             plan.cards(),
         ),
+        *of_probe(plan),
     ]
+
+
+def of_probe(plan: Plan) -> list[Spec]:
+    if not plan.study.probe.domain:
+        return []
+    probe = Probe(plan, plan.study.probe.domain, Mitigations(plan).cells)
+    return [probe.questions(), probe.passages(), probe.analysis()]
 
 
 LOADED = {
@@ -175,10 +185,20 @@ OWN = {
     "compressor": {"encoders": ["D1", "A"], "decoders": ["A", "B"]},
     "analysis": {"claims": {"c2": {"predictor": "decoder_bits_per_byte"}}},
 }
-STUDIES = [{}, *(merged(preset) for preset in PRESETS), LOADED, OWN]
+ASKING = {
+    "corpus": {
+        "domains": [{"name": name, "kind": kind} for name, kind in (("sums", "arithmetic"), ("goods", "products"))]
+        + [{"name": "prose", "kind": "embedded"}],
+        "formal": ["sums"],
+    },
+    "probe": {"domain": "goods", "share": 0.2, "records": 50},
+}
+STUDIES = [{}, *(merged(preset) for preset in PRESETS), LOADED, OWN, ASKING]
 
 
-@pytest.mark.parametrize("config", STUDIES, ids=["default", *(preset.stem for preset in PRESETS), "loaded", "own"])
+@pytest.mark.parametrize(
+    "config", STUDIES, ids=["default", *(preset.stem for preset in PRESETS), "loaded", "own", "asking"]
+)
 def test_every_spec_survives_its_journey_to_a_command(config):
     for spec in every_spec(Plan(config)):
         line = spec.line()
@@ -186,7 +206,9 @@ def test_every_spec_survives_its_journey_to_a_command(config):
         assert type(spec).read(json.loads(line)) == spec
 
 
-@pytest.mark.parametrize("config", STUDIES, ids=["default", *(preset.stem for preset in PRESETS), "loaded", "own"])
+@pytest.mark.parametrize(
+    "config", STUDIES, ids=["default", *(preset.stem for preset in PRESETS), "loaded", "own", "asking"]
+)
 def test_the_stored_config_is_the_study_but_for_what_changes_no_result(config):
     beside = {"gpus": 1, "analysis": {**config.get("analysis", {}), "calibration": {"draws": 60}}}
     stored = Plan(config | beside).config().config
@@ -209,6 +231,22 @@ def test_specs_name_windows_only_where_a_model_has_a_tokenizer_of_its_own():
     assert plain.own == {}
     for spec in every_spec(plain)[1:]:
         assert not {key for key in json.loads(spec.line()) if key.endswith(("windows", "er_window"))}
+
+
+def test_a_probe_takes_its_share_of_every_mixture_and_changes_no_other_spec():
+    plain = {key: value for key, value in ASKING.items() if key != "probe"}
+    off, on = Plan(plain | {"probe": {"share": 0.2, "records": 50}}), Plan(ASKING)
+    assert off.mixture("D1").weights == Plan(plain).mixture("D1").weights == {"prose": 1.0}
+    assert on.mixture("D1").weights == {"prose": 0.8, "goods": 0.2}
+    found = on.mixture("D4").weights
+    assert found == pytest.approx({"prose": 0.4, "sums": 0.4, "goods": 0.2})
+    assert list(found) == ["prose", "sums", "goods"]
+    assert on.mixture("random").weights == {}
+    changed = {type(one).__name__ for one, other in zip(every_spec(off), every_spec(on), strict=False) if one != other}
+    assert changed == {"Study", "ConfigSpec", "MixtureSpec", "CardsSpec"}
+    assert "probe" not in off.config().config
+    assert of_probe(on)[1] == QuestionsSpec(domain="goods", window=32, records=50, questions=6)
+    assert of_probe(on)[0] == on.domain("goods")
 
 
 def test_a_plan_leaves_the_config_as_it_was():
@@ -254,7 +292,7 @@ def test_a_new_seed_leaves_the_jobs_of_the_others_alone():
     one, two = Plan({"seeds": [0]}), Plan({"seeds": [0, 1]})
     assert set(one.jobs) < set(two.jobs)
     assert all(one.compressor(name).line() == two.compressor(name).line() for name in one.jobs)
-    assert all(one.pretrain(name).line() == two.pretrain(name).line() for name in one.models)
+    assert all(one.pretrain(one.models[name]).line() == two.pretrain(two.models[name]).line() for name in one.models)
 
 
 def test_the_specs_of_a_thousand_pairs_are_arguments_that_linux_takes():
@@ -316,6 +354,24 @@ EIGHT = {"steps": 9, "batch": 48, "learning_rate": 3e-3, "processes": 8}
             "config key corpus.domains[0]: entropy 3",
         ),
         (domains({"name": "m", "kind": "markov"}), "config key corpus.domains[0].entropy is missing"),
+        (
+            {"probe": {"domain": "arithmetic"}},
+            "config: probe.domain is arithmetic, which is no domain of kind products or questions; there are none",
+        ),
+        (
+            domains({"name": "goods", "kind": "products"}, {"name": "sums", "kind": "arithmetic"})
+            | {"probe": {"domain": "goods"}},
+            "config: probe.domain is goods, which may not be in corpus.natural or corpus.formal",
+        ),
+        (
+            OWN
+            | {
+                "corpus": {"domains": [{"name": "prose", "kind": "embedded"}, {"name": "goods", "kind": "products"}]}
+                | {"formal": ["prose"], "natural": ["prose"]},
+                "probe": {"domain": "goods"},
+            },
+            "config: probe asks in the study's tokens, but model A has tokenizer own",
+        ),
     ],
 )
 def test_a_wrong_config_is_refused_in_one_line(config, says):

@@ -190,6 +190,43 @@ KEYS = {
     "reconstruction.cramming.steps": (11, "cram"),
     "reconstruction.cramming.learning_rate": (2.0, "cram"),
     "reconstruction.cramming.batch": (32, "cram"),
+    # The ends are the study's own compressors. Without pairs nothing else of the section is asked for.
+    "mitigation.pairs": (
+        [{"encoder": "D1", "decoder": "D6"}],
+        every(
+            "summary findings_report",
+            merge=3,
+            infuse=4,
+            score=4,
+            mistakes=2,
+            debias=2,
+            compressor=18,
+            reconstruct=18,
+            **dict.fromkeys(("arms_table", "mitigation", "infusion_table", "infusion"), 1),
+        ),
+    ),
+    **{
+        f"mitigation.{key}": (value, "")
+        for key, value in {
+            "ratio": 2,
+            "extra_compute": 0.25,
+            "arms": ["decoder_full"],
+            "larger_shape": "base",
+            "measure": "bleu",
+            "smallest_share": 0.5,
+            **{f"infusion.doses[{place}].share": 0.25 * place + 0.2 for place in range(3)},
+            "infusion.doses[3].share": 0.9,
+            **{f"infusion.doses[{place}].steps": 3 * place + 4 for place in range(4)},
+            "infusion.learning_rate": 0.001,
+            "infusion.tolerance": 0.2,
+            "debias.passages": 48,
+            "debias.beta": 0.5,
+            "debias.weight": 0.5,
+            **{f"debias.schedule.{key}": value for key, value in {"steps": 4, "batch": 6, "processes": 2}.items()},
+            **{f"debias.schedule.{key}": 0.02 for key in ("learning_rate", "rise", "weight_decay")},
+        }.items()
+    },
+    "mitigation.debias.schedule.sharding": ("full", REFUSED),
     **{f"analysis.claims.{claim}.statement": ("Otherwise.", "claims") for claim in ("c1", "c2", "c3")},
     "analysis.claims.c1.measure": ("bleu", "claims specification_table predictor_table"),
     **{f"analysis.claims.{claim}.measure": ("bleu", "claims specification_table") for claim in ("c2", "c3")},
@@ -233,6 +270,10 @@ KEYS = {
         every("calibration_summary calibration_figure", calibration_chunk=4),
     ),
     "analysis.calibration.chunk": (3, every("calibration_summary calibration_figure", calibration_chunk=2)),
+    "probe.domain": ("arithmetic", REFUSED),
+    "probe.share": (0.3, ""),
+    "probe.records": (20, ""),
+    "probe.questions": (2, ""),
     "figures.measure": ("bleu", "quality_by_bucket ladder explorer"),
     "figures.draws": (300, SAMPLED),
     **{
@@ -240,7 +281,9 @@ KEYS = {
         for key, value in {"column": 3.5, "page": 7.5, "font_size": 9.0, "dpi": 200}.items()
     },
 }
-UNSTORED = re.compile(r"gpus|analysis\.calibration\..*")
+UNSTORED = re.compile(
+    r"gpus|analysis\.calibration\..*|mitigation\.(?!pairs).*|probe\..*"
+)  # the smoke study asks nothing
 
 
 def affected(direct):
@@ -307,6 +350,8 @@ def study(edited):
     """The smoke study with its small calibration: every key and its value."""
     smoke = yaml.safe_load((PROJECT / SMOKE).read_text(encoding="utf-8"))
     smoke["analysis"] |= yaml.safe_load((edited[0] / "few.yaml").read_text(encoding="utf-8"))["analysis"]
+    # Nothing, without pairs; where some are named, a size that fits.
+    smoke["mitigation"] = {"debias": {"passages": 16, "schedule": {"steps": 2, "batch": 8, "learning_rate": 0.001}}}
     return Study.read(smoke).model_dump(mode="json")
 
 

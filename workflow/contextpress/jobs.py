@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from contextpress.compressor.spec import Architecture, CompressorSpec, ReadOutName
-from contextpress.corpus.local import local_paths
+from contextpress.corpus.local import local_paths, question_path
 from contextpress.corpus.mixtures import RANDOM, mixture_weights, replaced
 from contextpress.corpus.spec import (
     Domain,
@@ -21,6 +21,7 @@ from contextpress.corpus.spec import (
     HarvestSpec,
     LocalFiles,
     Markov,
+    QuestionFile,
     UniformWords,
     domain_spec,
     harvest_spec,
@@ -126,7 +127,11 @@ class Jobs:
             UserError: if there is none, or one that cannot be an input.
         """
         domain = self.domains[name]
-        found = [str(path) for path in local_paths(domain)] if isinstance(domain, LocalFiles) else []
+        found: list[str] = []
+        if isinstance(domain, LocalFiles):
+            found = [str(path) for path in local_paths(domain)]
+        elif isinstance(domain, QuestionFile):
+            found = [str(question_path(domain))]
         for path in found:
             if "{" in path or "}" in path:
                 raise UserError(f"domain {name}: {path} has a brace, which Snakemake takes for a wildcard; rename it")
@@ -136,6 +141,10 @@ class Jobs:
         """Spec of one of D1 .. D6."""
         corpus = self.study.corpus
         weights = {} if name == RANDOM else mixture_weights(name, corpus.natural, corpus.formal)
+        probe = self.study.probe
+        if weights and probe.domain:
+            weights = {domain: weight * (1 - probe.share) for domain, weight in weights.items()}
+            weights[probe.domain] = probe.share
         return MixtureSpec(name=name, weights=weights, tokens=corpus.mixture_tokens, row=self.study.lm.pretraining.row)
 
     # -- language models
@@ -174,12 +183,12 @@ class Jobs:
         """Spec of the warm-up that all models of a shape start from."""
         return WarmupSpec(shape=self._shapes[shape], warmup=self.study.lm.warmup, groups=self.study.lm.groups)
 
-    def pretrain(self, model: str) -> PretrainSpec:
+    def pretrain(self, model: Model) -> PretrainSpec:
         """Spec of a model from scratch."""
-        seed = self.models[model].seed
-        if seed is None:
-            raise ValueError(f"{model} is loaded, not pretrained")
-        return PretrainSpec(name=model, pretraining=self.study.lm.pretraining, groups=self.study.lm.groups, seed=seed)
+        if model.seed is None:
+            raise ValueError(f"{model.name} is loaded, not pretrained")
+        lm = self.study.lm
+        return PretrainSpec(name=model.name, pretraining=lm.pretraining, groups=lm.groups, seed=model.seed)
 
     def load(self, model: str) -> LoadSpec:
         """Spec of a model that is loaded."""

@@ -145,6 +145,10 @@ class Plan(Jobs):
     def config(self) -> ConfigSpec:
         """Spec of the study's config: all keys that some result of the study depends on."""
         beside: dict[str, bool | set[str]] = {"gpus": True, "analysis": {"calibration"}}
+        if not self.study.mitigation.pairs:
+            beside["mitigation"] = True
+        if not self.study.probe.domain:
+            beside["probe"] = True
         return ConfigSpec(config=self.study.model_dump(mode="json", exclude=beside))
 
     def explorer(self) -> ExplorerSpec:

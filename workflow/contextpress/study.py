@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.spec import Calibration, MemoryTest, Specification
+from contextpress.arms import MitigationConfig
 from contextpress.compressor.spec import (
     ConnectorName,
     Curriculum,
@@ -23,14 +24,14 @@ from contextpress.compressor.spec import (
     ReadOutName,
     per_vector,
 )
-from contextpress.corpus.spec import Arithmetic, CorpusSpec, Domains, Embedded
+from contextpress.corpus.spec import Arithmetic, Asking, CorpusSpec, Domains, Embedded
 from contextpress.entropy.spec import EntropyConfig
 from contextpress.figures.spec import FiguresConfig
 from contextpress.lm.spec import CopyWarmup, Pretraining, Shape
 from contextpress.reconstruction.spec import CrammingConfig, ReconstructionSpec
 from contextpress.runtime.schedule import Schedule
 from contextpress.runtime.spec import NAME_LENGTH, Number, Spec, Whole, distinct
-from contextpress.tokens.spec import PassagesSpec, TokenizerSpec
+from contextpress.tokens.spec import PassagesSpec, ProbeConfig, TokenizerSpec
 
 MixtureName = Literal["D1", "D2", "D3", "D4", "D5", "D6", "random"]
 MODEL_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
@@ -183,8 +184,9 @@ class CompressorConfig(Spec):
     )
     connector: ConnectorName = Field(
         "mlp",
-        description="from encoder to decoder width: linear, mlp (two layers), alignment (a matrix and a copy of the "
-        "decoder's first block; with mean_pool this is GMSA). Read-out kv_prefix has its own: a matrix for each layer",
+        description="from encoder to decoder width: linear, mlp (two layers), deep (four), alignment (a matrix and a "
+        "copy of the decoder's first block; with mean_pool this is GMSA). Read-out kv_prefix has its own: a matrix for "
+        "each layer",
     )
     encoder_training: EncoderTraining = Field("full", description="full, lora")
     decoder_training: DecoderTraining = Field("frozen", description="frozen (as in claim C2), lora, full")
@@ -259,8 +261,10 @@ class Study(Spec):
     entropy: EntropyConfig = EntropyConfig()
     compressor: CompressorConfig = CompressorConfig()
     reconstruction: ReconstructionConfig = ReconstructionConfig()
+    mitigation: MitigationConfig = MitigationConfig()
     analysis: AnalysisConfig = AnalysisConfig()
     figures: FiguresConfig = FiguresConfig()
+    probe: ProbeConfig = ProbeConfig()
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -300,6 +304,27 @@ class Study(Spec):
         return self
 
     @model_validator(mode="after")
+    def _can_be_asked(self) -> Self:
+        if self.probe.domain is None:
+            return self
+        asking = {domain.name for domain in self.corpus.domains if isinstance(domain, Asking)}
+        if self.probe.domain not in asking:
+            raise ValueError(
+                f"probe.domain is {self.probe.domain}, which is no domain of kind products or questions; there are "
+                f"{', '.join(sorted(asking)) or 'none'}"
+            )
+        if self.probe.domain in (*self.corpus.natural, *self.corpus.formal):
+            raise ValueError(
+                f"probe.domain is {self.probe.domain}, which may not be in corpus.natural or corpus.formal: "
+                "probe.share says how much of it every model reads"
+            )
+        used = {*self.compressor.encoders, *self.compressor.decoders}
+        for model in self.lm.models:
+            if model.name in used and model.tokenizer == "own":
+                raise ValueError(f"probe asks in the study's tokens, but model {model.name} has tokenizer own")
+        return self
+
+    @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         window, row = self.tokens.passages.window, self.lm.pretraining.row
         vectors = self.reconstruction.cramming.vectors
@@ -314,7 +339,7 @@ class Study(Spec):
                         f"allowed: {', '.join(str(n) for n in range(1, window + 1) if window % n == 0)}"
                     )
         needed = max(self.positions(), row + 2, 2 * self.lm.warmup.longest + 2)
-        used = {model.shape for model in self.lm.models if model.pretrain}
+        used = {model.shape for model in self.lm.models if model.pretrain} | {self.mitigation.larger_shape}
         for shape in self.lm.shapes:
             if shape.name in used and shape.context < needed:
                 raise ValueError(

@@ -182,3 +182,6 @@ rule findings:
         rules.cramming_bound.output,
         rules.predictor_table.output,
         DOSE_RESPONSE,
+        MITIGATION,
+        INFUSION,
+        PROBE_RESULTS,

@@ -15,7 +15,10 @@ if os.getenv("PYTHONPATH", "").split(os.pathsep)[0] != PACKAGE_ROOT:
     )
 
 from contextpress.configfiles import check_files
+from contextpress.mitigations import Mitigations
 from contextpress.plan import Plan
+from contextpress.probe import Probe
+from contextpress.remedies import Remedies
 from contextpress.report.spec import CLAIMS_OF_FIGURES
 from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError
@@ -26,16 +29,18 @@ check_files(map(Path, workflow.configfiles))
 
 
 def checked():
-    """The plan and this run, or an end in one line. A WorkflowError would come with lines of Snakemake's own."""
+    """The plan, the arms and this run, or an end in one line. A WorkflowError would come with lines of Snakemake's own."""
     try:
         plan = Plan(config).check()
+        arms = Mitigations(plan)
+        remedies = Remedies(arms)
         run = Run(Path(".snakemake")) if workflow.is_main_process else None
     except UserError as error:
         raise SystemExit(f"contextpress: {error}") from None
-    return plan, run
+    return plan, arms, remedies, run
 
 
-PLAN, RUN = checked()
+PLAN, ARMS, REMEDIES, RUN = checked()
 
 # A line that finds no room in Snakemake's own log would print a traceback, and on a full disk each line does.
 logging.raiseExceptions = False
@@ -78,13 +83,19 @@ WITH_MODEL = {
     **({"gpu": PLAN.study.gpus} if PLAN.study.gpus else {}),
 }
 
+# The study's own, then those of the arms.
+COMPRESSORS = [*PLAN.jobs, *ARMS.compressors]
+# But for those that are only there for others to begin at.
+STARTS = [spec.name for spec in ARMS.starts.values()]
+RECONSTRUCTED = [name for name in COMPRESSORS if name not in STARTS]
+
 
 wildcard_constraints:
     domain="|".join(PLAN.domains),
     mixture="D[1-6]|random",
     shape="[a-z][a-z0-9]*",
-    model="|".join(PLAN.models),
-    compressor="|".join(PLAN.jobs),
+    model="|".join([*PLAN.models, *ARMS.models, *REMEDIES.merged, *REMEDIES.infused]),
+    compressor="|".join(COMPRESSORS),
     chunk="[a-z]+-[0-9]+",
 
 
@@ -124,8 +135,11 @@ def folder_of(name):
     return folder
 
 
-PRETRAINED = [name for name, model in PLAN.models.items() if model.config.pretrain]
+PRETRAINED = {
+    name: model for name, model in PLAN.models.items() if model.config.pretrain
+}
 LOADED = [name for name in PLAN.models if name not in PRETRAINED]
+FROM_SCRATCH = PRETRAINED | ARMS.models
 
 
 def lm_weights(name):
@@ -137,16 +151,23 @@ def lm_history(name):
 
 
 def start_of_model(name):
-    model = PLAN.models[name]
+    model = FROM_SCRATCH[name]
     return f"{RESULTS}/lm/warmup-{model.config.shape}/model.safetensors"
 
 
 def encoder_weights(wildcards):
-    return lm_weights(PLAN.jobs[wildcards.compressor].encoder.name)
+    return lm_weights(ARMS.compressor(wildcards.compressor).encoder)
 
 
 def decoder_weights(wildcards):
-    return lm_weights(PLAN.jobs[wildcards.compressor].decoder.name)
+    return lm_weights(ARMS.compressor(wildcards.compressor).decoder)
+
+
+def start_of(output):
+    """An input function: an output of the compressor that another one begins at."""
+    return lambda wildcards: expand(
+        output, compressor=ARMS.starts[wildcards.compressor].name
+    )[0]
 
 
 def tokenizer_of(model):
@@ -163,8 +184,8 @@ def passages_of(model):
 
 def own_models(compressor):
     """Which models of a compressor have a tokenizer of their own, by role."""
-    job = PLAN.jobs[compressor]
-    named = {"encoder": job.encoder.name, "decoder": job.decoder.name}
+    spec = ARMS.compressor(compressor)
+    named = {"encoder": spec.encoder, "decoder": spec.decoder}
     return {role: model for role, model in named.items() if model in PLAN.own}
 
 
@@ -200,16 +221,22 @@ def own_passages_options(wildcards):
     ]
 
 
+# Figures that not every study has.
+OF_SOME = {
+    "dose_response": PLAN.sets_entropy,
+    "mitigation": bool(ARMS.cells),
+    "infusion": bool(REMEDIES.dosed),
+    "probe": bool(PLAN.study.probe.domain),
+}
+ABSENT = [name for name, there in OF_SOME.items() if not there]
+
+
 def drawn(name):
     """The outputs of a figure's rule. The report shows the vector drawing under its own caption."""
     path = f"{RESULTS}/figures/{name}"
     caption = f"{path}.rst"
     # The report sorts by the first label, as text.
-    known = [
-        figure
-        for figure in CLAIMS_OF_FIGURES
-        if PLAN.sets_entropy or figure != "dose_response"
-    ]
+    known = [figure for figure in CLAIMS_OF_FIGURES if figure not in ABSENT]
     return {
         "pdf": f"{path}.pdf",
         "svg": report(

@@ -8,7 +8,7 @@ rule compressor:
         tokenizer=rules.tokenizer.output.tokenizer,
         own=own_tokenizer_files,
         arrays=lambda wildcards: expand(
-            rules.encode.output, domain=PLAN.compressor(wildcards.compressor).domains
+            rules.encode.output, domain=ARMS.compressor(wildcards.compressor).domains
         ),
     output:
         weights=f"{RESULTS}/compressors/{{compressor}}/compressor.safetensors",
@@ -19,6 +19,8 @@ rule compressor:
         f"{RESULTS}/logs/compressors/{{compressor}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/compressors/{{compressor}}.jsonl"
+    wildcard_constraints:
+        compressor="|".join(name for name in COMPRESSORS if name not in ARMS.starts),
     # Long jobs before short ones, or the last of them runs alone.
     priority: 1
     conda:
@@ -28,7 +30,7 @@ rule compressor:
         **WITH_MODEL,
     params:
         command=started(PLAN.study.compressor.schedule),
-        spec=spec_of(PLAN.compressor, "compressor"),
+        spec=spec_of(ARMS.compressor, "compressor"),
         encoder=folder_of("encoder"),
         decoder=folder_of("decoder"),
         tokenizer=folder_of("tokenizer"),

@@ -8,7 +8,9 @@ FIGURES = [
     "ladder",
     "cramming",
     "predictor",
+    *PROBE_FIGURE,
     "learning_curves",
+    *MITIGATION_FIGURES,
 ]
 
 

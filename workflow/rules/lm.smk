@@ -38,7 +38,7 @@ rule pretrain:
         start=lambda wildcards: start_of_model(wildcards.model),
         rows=lambda wildcards: expand(
             rules.mixture.output.rows,
-            mixture=PLAN.models[wildcards.model].config.pretrain,
+            mixture=FROM_SCRATCH[wildcards.model].config.pretrain,
         ),
         tokenizer=rules.tokenizer.output.tokenizer,
     output:
@@ -51,7 +51,7 @@ rule pretrain:
     benchmark:
         f"{RESULTS}/benchmarks/lm/{{model}}.jsonl"
     wildcard_constraints:
-        model="|".join(PRETRAINED) or "(?!)",
+        model="|".join(FROM_SCRATCH) or "(?!)",
     # What all else waits for.
     priority: 2
     conda:
@@ -61,7 +61,7 @@ rule pretrain:
         **WITH_MODEL,
     params:
         command=started(PLAN.study.lm.pretraining.schedule),
-        spec=spec_of(PLAN.pretrain, "model"),
+        spec=lambda wildcards: PLAN.pretrain(FROM_SCRATCH[wildcards.model]).line(),
         start=folder_of("start"),
         tokenizer=folder_of("tokenizer"),
         checkpoints=f"{RESULTS}/checkpoints/lm/{{model}}",

@@ -11,15 +11,21 @@ rule summary:
             *sorted(
                 {
                     str(Path(start_of_model(name)).parent / "record.json")
-                    for name in PRETRAINED
+                    for name in FROM_SCRATCH
                 }
             ),
             *(
                 str(Path(lm_weights(name)).parent / "record.json")
-                for name in PLAN.models
+                for name in [
+                    *PLAN.models,
+                    *ARMS.models,
+                    *REMEDIES.merged,
+                    *REMEDIES.infused,
+                ]
             ),
-            *expand(rules.compressor.output.record, compressor=PLAN.jobs),
-            *expand(rules.reconstruct.output.record, compressor=PLAN.jobs),
+            *expand(rules.compressor.output.record, compressor=COMPRESSORS),
+            *expand(rules.reconstruct.output.record, compressor=RECONSTRUCTED),
+            *(f"{RESULTS}/mistakes/{name}.json" for name in ARMS.starts),
             *expand(rules.cram.output.record, model=PLAN.decoders),
         ],
     output:
@@ -57,6 +63,8 @@ rule findings_report:
         ladder=rules.ladder_table.output,
         cramming=rules.cramming_bound.output.finding,
         dose_response=DOSE_RESPONSE,
+        mitigation=MITIGATION,
+        infusion=INFUSION,
     output:
         text=f"{RESULTS}/findings.md",
         page=report(
@@ -77,7 +85,9 @@ rule findings_report:
         "contextpress report findings --spec {params.spec:q} --observations {input.observations:q}"
         " --findings {input.findings:q} --grid-effects {input.grid_effects:q}"
         " --specification {input.specification:q} --ladder {input.ladder:q} --cramming {input.cramming:q}"
-        " --dose-response {input.dose_response:q} --output {output.text:q} --page {output.page:q} &> {log:q}"
+        " --dose-response {input.dose_response:q} --mitigation {input.mitigation:q}"
+        " --infusion {input.infusion:q}"
+        " --output {output.text:q} --page {output.page:q} &> {log:q}"
 
 
 rule explorer:

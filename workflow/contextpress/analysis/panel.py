@@ -110,12 +110,16 @@ def build_panel(
     left_out["passages_incomplete"] = int(rows["passage_id"].nunique() - complete["passage_id"].nunique())
     passages = complete.drop_duplicates("passage_id").sort_values(_PASSAGE).reset_index(drop=True)
     passages = passages[[*_PASSAGE, "source", "tokens", "bytes", "unigram_entropy", "zlib_bits_per_byte"]]
+    if not len(passages):
+        compressors = compressors.iloc[:0]
+    return Panel(passages, compressors, *places(passages, spec.cluster), left_out, complete)
+
+
+def places(passages: pd.DataFrame, cluster: str) -> tuple[list[str], list[slice], Codes]:
+    """Domains, rows of each, and document of each row, of passages that are sorted by domain."""
     domains = list(dict.fromkeys(passages["domain"]))
     ends = np.cumsum([int((passages["domain"] == domain).sum()) for domain in domains], dtype=np.int64)
     slices = (
         [slice(int(start), int(end)) for start, end in zip(np.r_[0, ends[:-1]], ends, strict=True)] if domains else []
     )
-    documents = passages.groupby(["domain", spec.cluster], sort=True).ngroup().to_numpy().astype(np.int64)
-    if not len(passages):
-        compressors = compressors.iloc[:0]
-    return Panel(passages, compressors, domains, slices, documents, left_out, complete)
+    return domains, slices, passages.groupby(["domain", cluster], sort=True).ngroup().to_numpy().astype(np.int64)

@@ -210,6 +210,26 @@ class PredictorSpec(Spec):
         return {(role.side, role.name, role.seed): role.model for role in self.roles}
 
 
+class AskedArm(Spec):
+    """One compressor of an arm that is asked too."""
+
+    arm: str
+    encoder: str
+    decoder: str
+    readout: str
+    ratio: Whole
+    decoder_training: Literal["frozen", "lora", "full"]
+    seed: Whole
+
+
+class ProbeSpec(Spec):
+    """What the probe's table and finding depend on; compressors and arms are in the order of their tables."""
+
+    compressors: tuple[CompressorDescription, ...] = Field(min_length=1)
+    arms: tuple[AskedArm, ...] = ()  # in the table only: the finding is about the study's own compressors
+    claims: ClaimsSpec
+
+
 class CrammedDecoder(Spec):
     """A decoder in its role in the study, and the pretrained model that it is."""
 
@@ -223,3 +243,50 @@ class CrammingAnalysis(Spec):
 
     decoders: tuple[CrammedDecoder, ...] = Field(min_length=1)
     claims: ClaimsSpec
+
+
+class ArmCell(Spec):
+    """One compressor of an arm, or of the study, which has no help."""
+
+    arm: str = Field(description="Name of the arm; empty: no help.")
+    encoder: str = Field(description="Name of the encoder in the config; the decoder's own: a matched pair.")
+    decoder: str
+    seed: Whole
+    decoder_training: Literal["frozen", "lora", "full"] = Field(
+        description="Whether the decoder is still the plain LM."
+    )
+    steps: Whole = Field(description="Of the compressor's training.")
+    flops: Whole = Field(description="Of that training and of the arm's own thing.")
+    own_flops: Whole = Field(description="Of the arm's own thing, outside that training.")
+    pretraining_flops: Whole = Field(description="Of both language models before; no part of the equal compute.")
+
+
+class ArmsSpec(Spec):
+    """What the table of arms depends on; of the claims the sample, the bootstrap and the correction."""
+
+    cells: tuple[ArmCell, ...] = Field(min_length=1)  # in the order of the reconstructions
+    longer: str = Field(description="The arm that the others are held against.")
+    measure: Measure
+    smallest_share: Number
+    memory_test: MemoryTest
+    claims: ClaimsSpec
+
+
+class DoseOfCell(Spec):
+    """What a cell's encoder was given of the decoder's corpus."""
+
+    size: str = Field(description="Shape of the encoder.")
+    weights: Whole = Field(description="In the matrices of its blocks.")
+    dose: Whole = Field(description="Number of the dose; 0: none.")
+    share: Number = Field(description="Of the text that was of the decoder's corpus.")
+    steps: Whole = Field(description="Of pretraining on both.")
+    tokens: Whole = Field(description="Of the decoder's corpus that were read.")
+
+
+class InfusionAnalysis(Spec):
+    """What the curves over doses depend on."""
+
+    arms: ArmsSpec
+    doses: tuple[DoseOfCell, ...] = Field(min_length=1)  # in the order of the cells
+    mixtures: dict[str, dict[str, float]] = Field(description="Shares of domains in a model's data, by its name.")
+    tolerance: Number = Field(description="Nats per token of its own text that an encoder may lose.")

@@ -7,30 +7,40 @@ from pathlib import Path
 
 import pandas as pd
 
+from contextpress.analysis.answer_tables import arm_table, probe_table
+from contextpress.analysis.answers import Probe, probe_finding, with_answers
+from contextpress.analysis.arms import load
+from contextpress.analysis.arms import mitigation as shares_of_arms
 from contextpress.analysis.buckets import by_bucket
 from contextpress.analysis.calibration import OUTCOMES, draw, summarise
 from contextpress.analysis.cramming import bucket_table, cramming_finding, side_by_side
 from contextpress.analysis.dose import Doses, dose_finding, dose_table
 from contextpress.analysis.hypotheses import ClaimsSpec
+from contextpress.analysis.infused import curves
 from contextpress.analysis.join import join
 from contextpress.analysis.ladder import ladder as ladder_table
 from contextpress.analysis.observations import OBSERVATIONS
 from contextpress.analysis.predictor import parameters
 from contextpress.analysis.predictor import predictor as fit_and_validate
 from contextpress.analysis.spec import (
+    ArmsSpec,
     Calibration,
     CalibrationChunk,
     CrammingAnalysis,
+    InfusionAnalysis,
     ObservationsSpec,
     PredictorSpec,
+    ProbeSpec,
     SpecificationSpec,
 )
 from contextpress.analysis.specification import specification as specification_table
 from contextpress.analysis.verdicts import assess, findings
 from contextpress.entropy.scores import GAP
-from contextpress.reconstruction.table import CRAMMED
+from contextpress.reconstruction.table import ANSWERS, CRAMMED, RECONSTRUCTIONS
 from contextpress.runtime.files import write_json, write_text
 from contextpress.runtime.tables import complete, read_table, write_table, writing
+from contextpress.tokens.asked import ASKED
+from contextpress.tokens.passages import PASSAGES
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +121,56 @@ def predictor(*, spec: PredictorSpec, observations: Path, models: list[Path], fi
     write_json(finding, found)
     _write_csv(table, rows)
     log.info("%s %s", found["question"], found["answer"])
+
+
+def probe(
+    *,
+    spec: ProbeSpec,
+    observations: Path,
+    passages: Path,
+    asked: Path,
+    answers: list[Path],
+    reconstructions: list[Path],
+    finding: Path,
+    table: Path,
+) -> None:
+    """Hold answers against words, on the probe's records (tables of the compressors, then of the arms)."""
+    questions, own = read_table(asked, ASKED), len(spec.compressors)
+    given = [read_table(path, ANSWERS) for path in answers]
+    made = [read_table(path, RECONSTRUCTIONS) for path in reconstructions]
+    rows = with_answers(read_table(observations, OBSERVATIONS), questions, given[:own], made[:own], spec)
+    found = Probe.of(rows, spec.claims)
+    told = probe_finding(found)
+    write_json(finding, told)
+    helped = arm_table(read_table(passages, PASSAGES), questions, given[own:], made[own:], spec.arms, found.claims)
+    _write_csv(table, pd.concat([part for part in (probe_table(found), helped) if len(part)] or [helped]))
+    log.info("%s %s: %s", told["question"], told["verdict"], told["reason"])
+
+
+def mitigation(
+    *, spec: ArmsSpec, passages: list[Path], reconstructions: list[Path], finding: Path, table: Path
+) -> None:
+    """Say what share of the gap every arm closes, and whether it is mitigated (reconstructions in the spec's order)."""
+    found, rows = shares_of_arms(load(spec, passages, reconstructions))
+    write_json(finding, found)
+    _write_csv(table, rows)
+    log.info("mitigation %s: %s", found["verdict"], found["reason"])
+
+
+def infusion(
+    *,
+    spec: InfusionAnalysis,
+    passages: list[Path],
+    reconstructions: list[Path],
+    scores: list[Path],
+    finding: Path,
+    table: Path,
+) -> None:
+    """Say what each dose of infusion gains and loses (reconstructions, and scores of encoders, in the spec's order)."""
+    found, rows = curves(load(spec.arms, passages, reconstructions), scores, spec)
+    write_json(finding, found)
+    _write_csv(table, rows)
+    log.info("infusion %s: %s", found["verdict"], found["reason"])
 
 
 def specification(*, spec: SpecificationSpec, observations: Path, table: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -62,22 +63,23 @@ def decide(panel: Panel, weights: Array, spec: ClaimsSpec) -> dict[str, Result]:
     }
 
 
-def findings(results: dict[str, Result], spec: ClaimsSpec) -> dict[str, dict[str, Any]]:
-    """The findings of a family, ready for JSON: no NaN, six digits.
+def judged(results: dict[str, Result], spec: ClaimsSpec) -> Iterator[tuple[str, Result, dict[str, Any]]]:
+    """Verdict, reason and p-values of each member of a family, corrected for the others.
 
     A verdict may need another p-value of its claim than the one it stands on (to show that an effect is absent, say);
     that one is corrected as if it stood in the claim's place in the family.
     """
     p_values = {name: result.p_value for name, result in results.items()}
     family = adjusted(p_values, spec.correction)
-    found = {}
     for name, result in results.items():
 
         def adjust(p_value: float | None, name: str = name) -> float | None:
             return adjusted({**p_values, name: p_value}, spec.correction)[name]
 
         verdict, reason = result.judge(adjust, spec.alpha)
-        found[name] = finite(
+        yield (
+            name,
+            result,
             {
                 "claim": result.claim,
                 "statement": result.statement,
@@ -90,6 +92,16 @@ def findings(results: dict[str, Result], spec: ClaimsSpec) -> dict[str, dict[str
                 "clusters": result.clusters,
                 "verdict": verdict,
                 "reason": reason,
+            },
+        )
+
+
+def findings(results: dict[str, Result], spec: ClaimsSpec) -> dict[str, dict[str, Any]]:
+    """The findings of a family, ready for JSON: no NaN, six digits."""
+    return {
+        name: finite(
+            {
+                **told,
                 "rule": result.rule,
                 "hypothesis": getattr(spec, name).model_dump(mode="json"),
                 "family": {
@@ -102,4 +114,5 @@ def findings(results: dict[str, Result], spec: ClaimsSpec) -> dict[str, dict[str
                 "details": result.details,
             }
         )
-    return found
+        for name, result, told in judged(results, spec)
+    }

@@ -85,9 +85,64 @@ def mlp(encoder_width: int, decoder: PreTrainedModel) -> nn.Module:
     return nn.Sequential(nn.Linear(encoder_width, inner), nn.GELU(), nn.Linear(inner, _width(decoder)))
 
 
+def deep(encoder_width: int, decoder: PreTrainedModel) -> nn.Module:
+    """Four matrices with GELUs between them, the inner sizes those of ``mlp``."""
+    inner = 2 * max(encoder_width, _width(decoder))
+    between = [part for _ in range(2) for part in (nn.GELU(), nn.Linear(inner, inner))]
+    return nn.Sequential(nn.Linear(encoder_width, inner), *between, nn.GELU(), nn.Linear(inner, _width(decoder)))
+
+
 def _width(decoder: PreTrainedModel) -> int:
     width: int = decoder.get_input_embeddings().weight.shape[1]
     return width
 
 
-CONNECTORS = {"linear": linear, "mlp": mlp, "alignment": Alignment}
+CONNECTORS = {"linear": linear, "mlp": mlp, "deep": deep, "alignment": Alignment}
+
+
+def least_squares(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The affine map that takes the rows of one embedding table nearest to those of another, by least squares.
+
+    Args:
+        source: [vocabulary, encoder width].
+        target: [vocabulary, decoder width], of the same tokens.
+
+    Returns:
+        weight [decoder width, encoder width] and bias [decoder width], float32, on the processor.
+    """
+    rows, wanted = source.double().cpu(), target.double().cpu()
+    one, two = rows.mean(0), wanted.mean(0)
+    weight = torch.linalg.lstsq(rows - one, wanted - two).solution.T
+    return weight.float(), (two - weight @ one).float()
+
+
+@torch.no_grad()
+def start_at(body: nn.Module, weight: Tensor, bias: Tensor) -> None:
+    """Set a connector's matrices so that it is the affine map ``weight`` x + ``bias``.
+
+    A GELU lets a value through that comes to it with both signs: gelu(x) - gelu(-x) = x. The inner sizes are twice the
+    larger width, so that there is room for both; what room is left keeps its first weights and is not read at first.
+
+    Raises:
+        ValueError: if the body is another than linear, mlp or deep.
+    """
+    if isinstance(body, Alignment):
+        raise ValueError("a connector with a block of the decoder cannot be started at a map")
+    first, *rest = [part for part in body.modules() if isinstance(part, nn.Linear)]
+    if rest:
+        signs = torch.cat([torch.eye(weight.shape[1]), -torch.eye(weight.shape[1])])
+        _set_rows(first, signs)
+        for layer in rest[:-1]:
+            _set_rows(layer, signs @ signs.T)
+        weight = weight @ signs.T
+    last = [first, *rest][-1]
+    last.weight.zero_()
+    last.weight[:, : weight.shape[1]] = weight
+    last.bias.copy_(bias)
+
+
+def _set_rows(layer: nn.Linear, weight: Tensor) -> None:
+    """Set the first rows of a matrix to ``weight`` [m, n], their further columns and biases to zero."""
+    rows, columns = weight.shape
+    layer.weight[:rows], layer.bias[:rows] = 0, 0
+    layer.weight[:rows, :columns] = weight

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from contextpress.compressor import reading
-from contextpress.compressor.connectors import CONNECTORS, Connector
+from contextpress.compressor.connectors import CONNECTORS, Connector, least_squares, start_at
 from contextpress.compressor.key_values import KeyValueConnector, KeyValueInputs, recorded
 from contextpress.compressor.readouts import READOUTS
 from contextpress.compressor.spec import Architecture, per_vector
@@ -64,7 +64,10 @@ class Compressor(nn.Module):
         if self.readout.key_values:
             self.connector = KeyValueConnector(encoder.get_decoder(), decoder.get_decoder())
         else:
-            self.connector = Connector(CONNECTORS[architecture.connector](source.shape[1], decoder), target)
+            body = CONNECTORS[architecture.connector](source.shape[1], decoder)
+            if architecture.connector_start == "least_squares":
+                start_at(body, *least_squares(source, target))
+            self.connector = Connector(body, target)
         self.connector.to(target.device)
         self.restate = nn.Parameter(target[bos if restate is None else restate].float().clone())
         # The encoder's output matrix is never used: only its body is kept.

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from contextpress.compressor.folder import PARTS, build, parts_of, save_compressor
+import torch
+
+from contextpress.compressor.debiasing import Debiasing
+from contextpress.compressor.debiasing import debias as debias_compressor
+from contextpress.compressor.description import DESCRIPTION, WEIGHTS, describe
+from contextpress.compressor.folder import PARTS, build, load_compressor, parts_of, save_compressor
 from contextpress.compressor.objectives import OBJECTIVES, Autoencoding, RestatingOtherTokens
 from contextpress.compressor.other_tokens import OtherTokens
-from contextpress.compressor.spec import CompressorSpec
+from contextpress.compressor.spec import CompressorSpec, DebiasSpec
 from contextpress.compressor.training import train as train_compressor
 from contextpress.lm.folder import CONFIG
 from contextpress.runtime.checkpoint import fingerprint, work_in
@@ -58,4 +63,33 @@ def train(
         )
         if checkpoint.main:
             save_compressor(compressor, spec, parts, output)
+            done.keep(spec, device_name(device), output / "history.parquet", record)
+
+
+def debias(
+    *,
+    spec: DebiasSpec,
+    start: Path,
+    mistakes: Path,
+    encoder: Path,
+    decoder: Path,
+    tokenizer: Path,
+    checkpoints: Path,
+    output: Path,
+    record: Path,
+) -> None:
+    """Go on with a trained compressor: the true passages against its decoder's own mistakes."""
+    device = prepare(spec.seed, spec.schedule.processes)
+    parts = parts_of(encoder, decoder, tokenizer)
+    compressor = load_compressor(start, parts, device)
+    pairs = load_arrays(mistakes)
+    true, written = (torch.from_numpy(pairs[name].astype("int64")) for name in ("true", "written"))
+    objective = Debiasing(compressor, spec.beta, spec.weight)
+    read = [folder / PARTS[role] for role, folder in parts.items()] + [encoder / CONFIG, decoder / CONFIG]
+    read += [start / WEIGHTS, start / DESCRIPTION, mistakes]
+    with work_in(checkpoints, fingerprint(spec, __name__, read)) as checkpoint:
+        done = debias_compressor(objective, true, written, spec.schedule, spec.seed, spec.name, checkpoint)
+        if checkpoint.main:
+            described = describe(start).spec.model_copy(update={"name": spec.name})
+            save_compressor(compressor, described, parts, output)
             done.keep(spec, device_name(device), output / "history.parquet", record)

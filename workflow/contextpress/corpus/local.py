@@ -22,7 +22,7 @@ from typing import Any
 
 from contextpress.corpus.cutting import Document, pack, position
 from contextpress.corpus.extract import paragraphs
-from contextpress.corpus.spec import LocalFiles
+from contextpress.corpus.spec import LocalFiles, QuestionFile
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import decoded
 
@@ -45,6 +45,22 @@ def local_paths(domain: LocalFiles) -> list[Path]:
         if path.suffix.lower() not in PLAIN + RECORDS:
             raise UserError(f"domain {domain.name}: {path} is not one of the kinds {', '.join(PLAIN + RECORDS)}")
     return sorted(found)
+
+
+def question_path(domain: QuestionFile) -> Path:
+    """The file that a domain reads.
+
+    Raises:
+        UserError: if it is not there.
+    """
+    where, path = f"domain {domain.name}: {domain.path}", Path(domain.path)
+    try:
+        found = path.is_file()
+    except OSError as error:  # a name too long
+        raise UserError(f"{where} cannot be read: {error.strerror}") from None
+    if not found:
+        raise UserError(f"{where} is no file; one of rows of JSON is wanted")
+    return path
 
 
 def _found(domain: LocalFiles, where: str) -> list[Path]:
@@ -141,6 +157,19 @@ def records(path: Path, field: str) -> Iterator[tuple[int, str]]:
 
 
 def _json_records(path: Path, field: str) -> Iterator[tuple[int, str]]:
+    for number, record in json_rows(path, f"the field {field!r}"):
+        where = f"{path}:{number + 1}"
+        if field not in record:
+            raise UserError(f"{where}: no field {field!r}; there are {', '.join(map(repr, record)) or 'none'}")
+        yield number, text_of(record[field], field, where)
+
+
+def json_rows(path: Path, wanted: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number and content of each line of a .jsonl file that is not blank.
+
+    Raises:
+        UserError: naming the line that is no JSON object, and what is ``wanted`` of one.
+    """
     for number, line in enumerate(_json_lines(path)):
         if not line.strip():
             continue
@@ -152,10 +181,8 @@ def _json_records(path: Path, field: str) -> Iterator[tuple[int, str]]:
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in thousands
             raise UserError(f"{where}: not JSON that can be read ({error})") from None
         if not isinstance(record, dict):
-            raise UserError(f"{where}: a JSON object with the field {field!r} is wanted, not {type(record).__name__}")
-        if field not in record:
-            raise UserError(f"{where}: no field {field!r}; there are {', '.join(map(repr, record)) or 'none'}")
-        yield number, text_of(record[field], field, where)
+            raise UserError(f"{where}: a JSON object with {wanted} is wanted, not {type(record).__name__}")
+        yield number, record
 
 
 def _json_lines(path: Path) -> Iterator[str]:

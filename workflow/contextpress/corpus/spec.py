@@ -94,6 +94,23 @@ class Arithmetic(Named):
     kind: Literal["arithmetic"] = "arithmetic"
 
 
+class Products(Named):
+    """Generated product records, each with question rows about it: what a probe asks of memories."""
+
+    kind: Literal["products"] = "products"
+
+
+class QuestionFile(Named):
+    """Questions of your own, for a probe: rows of JSON with context, question and answer, or question and answer."""
+
+    kind: Literal["questions"] = "questions"
+    path: str = Field(
+        min_length=1,
+        description="A .jsonl file, relative to where the workflow is started; its rows have context, "
+        "question and answer (as SQuAD), or question and answer (as GSM8K).",
+    )
+
+
 class Markov(Named):
     """Words from a Markov chain whose entropy rate is set, not observed."""
 
@@ -130,9 +147,11 @@ class UniformWords(Named):
 
 
 Domain = Annotated[
-    Embedded | LocalFiles | HubDataset | Arithmetic | Markov | Grammar | UniformWords, Field(discriminator="kind")
+    Embedded | LocalFiles | HubDataset | Arithmetic | Products | QuestionFile | Markov | Grammar | UniformWords,
+    Field(discriminator="kind"),
 ]
-Generated = Arithmetic | Markov | Grammar | UniformWords
+Generated = Arithmetic | Products | Markov | Grammar | UniformWords
+Asking = Products | QuestionFile  # of which a probe can be made
 
 
 def _distinct(domains: tuple[Domain, ...]) -> tuple[Domain, ...]:

@@ -10,13 +10,23 @@ from typing import Any
 
 import pandas as pd
 
-from contextpress.corpus import arithmetic, embedded, hub, known_entropy, local
+from contextpress.corpus import arithmetic, embedded, hub, known_entropy, local, products, question_files, records
 from contextpress.corpus.cutting import SPLITS, Document
 from contextpress.corpus.documents import DOCUMENTS, table, write_documents
-from contextpress.corpus.spec import Arithmetic, DomainSpec, Embedded, HarvestSpec, HubDataset, LocalFiles
+from contextpress.corpus.records import QUESTIONS, Record, question_table
+from contextpress.corpus.spec import (
+    Arithmetic,
+    DomainSpec,
+    Embedded,
+    HarvestSpec,
+    HubDataset,
+    LocalFiles,
+    Products,
+    QuestionFile,
+)
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import write_json
-from contextpress.runtime.tables import read_table
+from contextpress.runtime.tables import read_table, write_table
 
 
 def harvest(*, spec: HarvestSpec, lock: Path, output: Path) -> None:
@@ -43,6 +53,12 @@ def domain(*, spec: DomainSpec, output: Path, harvest: Path | None = None) -> No
     write_documents(output, documents)
 
 
+def questions(*, spec: DomainSpec, documents: Path, output: Path) -> None:
+    """Write the questions about the records of a domain's test documents."""
+    found = question_table(_records(spec), read_table(documents, DOCUMENTS))
+    write_table(output, found, QUESTIONS)
+
+
 def manifest(*, documents: list[Path], output: Path) -> None:
     """Write what the corpus holds: per domain a digest of its content, and its size in each split."""
     write_json(output, {"domains": dict(entry for path in documents for entry in _entries(path))})
@@ -55,11 +71,23 @@ def _documents(spec: DomainSpec, characters: int, document_characters: int) -> I
         return local.documents(spec.domain, characters, document_characters)
     if isinstance(spec.domain, HubDataset):
         return hub.documents(spec.domain, characters, document_characters)
+    if isinstance(spec.domain, Products | QuestionFile):
+        return records.documents(_records(spec))
     if spec.seed is None:
         raise UserError(f"domain {spec.domain.name} is generated: the spec needs `seed`")
     if isinstance(spec.domain, Arithmetic):
         return arithmetic.documents(characters, document_characters, spec.seed)
     return known_entropy.documents(spec.domain, characters, document_characters, spec.seed)
+
+
+def _records(spec: DomainSpec) -> Iterator[Record]:
+    if spec.characters is None or spec.cut is None:
+        raise UserError(f"domain {spec.domain.name}: the spec needs `characters` and `cut`")
+    if isinstance(spec.domain, QuestionFile):
+        return question_files.records(spec.domain, spec.characters)
+    if not isinstance(spec.domain, Products) or spec.seed is None:
+        raise UserError(f"domain {spec.domain.name} is not one of records, or its spec lacks `seed`")
+    return products.records(spec.characters, spec.cut.document_characters, spec.seed)
 
 
 def _harvested(wanted: Embedded, characters: int | None, harvest: Path | None) -> pd.DataFrame:

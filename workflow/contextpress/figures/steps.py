@@ -17,7 +17,10 @@ from contextpress.figures import (
     effects,
     encoder,
     grid_panels,
+    infused,
+    mitigated,
     predicted,
+    probed,
     rungs,
     specifications,
 )
@@ -88,6 +91,26 @@ def predictor(*, spec: TableFigure, finding: Path, pdf: Path, svg: Path, png: Pa
     """Draw predicted against observed quality on what was held out from the predictor."""
     with styled(spec.style):
         save(predicted.draw(read_json(finding), spec), pdf, svg, png, caption)
+
+
+def probe(*, spec: TableFigure, table: Path, finding: Path, pdf: Path, svg: Path, png: Path, caption: Path) -> None:
+    """Draw answers to questions about records against the quality of the records' reconstructions."""
+    with styled(spec.style):
+        save(probed.draw(_csv(table), read_json(finding), spec), pdf, svg, png, caption)
+
+
+def mitigation(
+    *, spec: TableFigure, table: Path, finding: Path, pdf: Path, svg: Path, png: Path, caption: Path
+) -> None:
+    """Draw the share of the gap that each arm closes, beside longer training at the same cost."""
+    with styled(spec.style):
+        save(mitigated.draw(read_csv(table), read_json(finding), spec), pdf, svg, png, caption)
+
+
+def infusion(*, spec: TableFigure, table: Path, finding: Path, pdf: Path, svg: Path, png: Path, caption: Path) -> None:
+    """Draw what each dose of the decoder's corpus gains and loses, and the collapse points."""
+    with styled(spec.style):
+        save(infused.draw(read_csv(table), read_json(finding), spec), pdf, svg, png, caption)
 
 
 def dose_response(

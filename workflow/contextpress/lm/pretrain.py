@@ -110,8 +110,8 @@ def pretrain(
     Part of the rows restate their text, and part restates draws from the ids ``ordinary`` [n], shown in ``groups``.
     """
     batch, places = spec.schedule.batch, max(groups)
-    restated, random = round(spec.restate_share * batch), round(spec.random_share * batch)
-    texts = endless(windows, batch - random, seed, "texts")
+    restated, random = round(spec.restate_share * batch), spec.random_rows
+    texts = endless(windows, spec.text_rows, seed, "texts")
 
     def inputs_of(step: int) -> Inputs:
         generator = generator_at(seed, step)

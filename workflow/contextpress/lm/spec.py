@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from contextpress.runtime.schedule import Schedule
 from contextpress.runtime.spec import NAME_LENGTH, Number, Spec, Whole
+
+MergeRule = Literal["average", "nan_tensors", "nan_model"]
 
 
 class Shape(Spec):
@@ -82,6 +84,16 @@ class Pretraining(Spec):
             )
         return self
 
+    @property
+    def random_rows(self) -> int:
+        """Rows of a step that hold random ids."""
+        return round(self.random_share * self.schedule.batch)
+
+    @property
+    def text_rows(self) -> int:
+        """Rows of a step that hold text."""
+        return self.schedule.batch - self.random_rows
+
 
 class WarmupSpec(Spec):
     """The warm-up of all models of one shape."""
@@ -98,6 +110,37 @@ class PretrainSpec(Spec):
     pretraining: Pretraining
     groups: tuple[int, ...]
     seed: Whole
+
+
+class Dose(Spec):
+    """How much of another corpus a model is given."""
+
+    share: Number = Field(gt=0, le=1, description="of the text that is read, of the other corpus; the rest is its own")
+    steps: Whole = Field(gt=0, description="of pretraining, each of as many rows as before")
+
+
+class InfusionSpec(PretrainSpec):
+    """One model whose pretraining goes on, with part of another's corpus; the schedule is of these steps."""
+
+    share: Number = Field(gt=0, le=1, description="of the text that is of the other corpus")
+
+    @property
+    def infused_rows(self) -> int:
+        """Rows of the other corpus that are read."""
+        return round(self.share * self.rows)
+
+    @property
+    def rows(self) -> int:
+        """Rows of text that are read."""
+        return self.pretraining.schedule.steps * self.pretraining.text_rows
+
+
+class MergeSpec(Spec):
+    """Several models merged into one."""
+
+    name: str
+    models: tuple[str, ...]
+    rule: MergeRule
 
 
 class LoadSpec(Spec):

@@ -7,8 +7,10 @@ from pathlib import Path
 import torch
 
 from contextpress.lm.folder import CONFIG, WEIGHTS, load_model, save_model, sees_ahead
+from contextpress.lm.infusion import infused as infused_rows
+from contextpress.lm.merging import merge as merge_models
 from contextpress.lm.pretrain import new_model, pretrain, warm_up
-from contextpress.lm.spec import LoadSpec, PretrainSpec, WarmupSpec
+from contextpress.lm.spec import InfusionSpec, LoadSpec, MergeSpec, PretrainSpec, WarmupSpec
 from contextpress.runtime.checkpoint import fingerprint, work_in
 from contextpress.runtime.device import device_name, prepare
 from contextpress.runtime.errors import UserError
@@ -36,20 +38,32 @@ def train(
     *, spec: PretrainSpec, start: Path, rows: Path, tokenizer: Path, checkpoints: Path, output: Path, record: Path
 ) -> None:
     """Pretrain one model on its mixture."""
-    device = prepare(spec.seed, spec.pretraining.schedule.processes)
-    words = load_tokenizer(tokenizer)
-    bos, restate = _marks(words.bos_token_id, restate_id(words))
-    model = load_model(start, device).train()
-    windows = torch.from_numpy(load_arrays(rows)["rows"].astype("int32"))
-    ordinary = torch.tensor(ordinary_ids(words))
-    read = [start / WEIGHTS, start / CONFIG, rows, tokenizer / TOKENIZER]
-    with work_in(checkpoints, fingerprint(spec, __name__, read)) as checkpoint:
-        done = pretrain(
-            model, spec.pretraining, spec.groups, windows, ordinary, bos, restate, spec.seed, spec.name, checkpoint
-        )
-        if checkpoint.main:
-            save_model(model, output)
-            done.keep(spec, device_name(device), output / "history.parquet", record)
+    _go_on(spec, start, _windows(rows), [rows], tokenizer, checkpoints, output, record)
+
+
+def infuse(
+    *,
+    spec: InfusionSpec,
+    start: Path,
+    rows: Path,
+    infused: Path,
+    tokenizer: Path,
+    checkpoints: Path,
+    output: Path,
+    record: Path,
+) -> None:
+    """Go on with the pretraining of one model, on its own mixture and on a share of another one."""
+    windows = infused_rows(_windows(rows), _windows(infused), spec.share, spec.rows, spec.seed)
+    _go_on(spec, start, windows, [rows, infused], tokenizer, checkpoints, output, record)
+
+
+def merge(*, spec: MergeSpec, models: list[Path], output: Path, record: Path) -> None:
+    """Merge several models of one shape into one, without training."""
+    device = prepare(0)
+    loaded = [load_model(folder, device) for folder in models]
+    shares = merge_models(loaded, [str(folder) for folder in models], spec.rule)
+    save_model(loaded[0], output)
+    History().keep(spec, device_name(device), output / "history.parquet", record, shares=shares)
 
 
 def load(*, spec: LoadSpec, tokenizer: Path, output: Path, record: Path) -> None:
@@ -81,6 +95,36 @@ def load(*, spec: LoadSpec, tokenizer: Path, output: Path, record: Path) -> None
     save_model(model, output)
     commit = commit_of(spec.path, spec.revision, CONFIG)
     History().keep(spec, device_name(device), output / "history.parquet", record, commit=commit)
+
+
+def _go_on(
+    spec: PretrainSpec,
+    start: Path,
+    windows: torch.Tensor,
+    sources: list[Path],
+    tokenizer: Path,
+    checkpoints: Path,
+    output: Path,
+    record: Path,
+) -> None:
+    """Next-token prediction on ``windows`` [n, row], which were read from ``sources``, from the model in ``start``."""
+    device = prepare(spec.seed, spec.pretraining.schedule.processes)
+    words = load_tokenizer(tokenizer)
+    bos, restate = _marks(words.bos_token_id, restate_id(words))
+    model = load_model(start, device).train()
+    ordinary = torch.tensor(ordinary_ids(words))
+    read = [start / WEIGHTS, start / CONFIG, *sources, tokenizer / TOKENIZER]
+    with work_in(checkpoints, fingerprint(spec, __name__, read)) as checkpoint:
+        done = pretrain(
+            model, spec.pretraining, spec.groups, windows, ordinary, bos, restate, spec.seed, spec.name, checkpoint
+        )
+        if checkpoint.main:
+            save_model(model, output)
+            done.keep(spec, device_name(device), output / "history.parquet", record)
+
+
+def _windows(rows: Path) -> torch.Tensor:
+    return torch.from_numpy(load_arrays(rows)["rows"].astype("int32"))
 
 
 def _marks(bos: int, restate: int | None) -> tuple[int, int]:

@@ -15,6 +15,15 @@ class ReconstructionSpec(Spec):
     batch: Whole = Field(240, gt=0, description="passages decoded side by side; bounds the memory needed")
 
 
+class MistakesSpec(ReconstructionSpec):
+    """What the decoder of one compressor writes in the place of training passages."""
+
+    passages: Whole = Field(gt=0, description="of all domains together")
+    domains: dict[str, float]
+    window: Whole
+    seed: Whole
+
+
 class CrammingConfig(Spec):
     """The cramming bound: memory optimised passage by passage against each decoder, without an encoder."""
 

@@ -13,16 +13,22 @@ import torch
 
 from contextpress.compressor.folder import load_compressor, parts_of
 from contextpress.lm.folder import load_model
+from contextpress.reconstruction import greedy
+from contextpress.reconstruction.answers import answer as answer_questions
+from contextpress.reconstruction.answers import contexts
 from contextpress.reconstruction.conditions import BLOCK, blocks, other_passages
 from contextpress.reconstruction.conditions import reconstruct as under_each_condition
 from contextpress.reconstruction.cramming import Decoder
 from contextpress.reconstruction.cramming import cram as cram_passages
 from contextpress.reconstruction.metrics import SIGNATURES, measure_all
-from contextpress.reconstruction.spec import CrammingSpec, ReconstructionSpec
-from contextpress.reconstruction.table import CONDITIONS, CRAMMED, RECONSTRUCTIONS
-from contextpress.runtime.device import device_name, prepare
+from contextpress.reconstruction.spec import CrammingSpec, MistakesSpec, ReconstructionSpec
+from contextpress.reconstruction.table import ANSWERED_FROM, ANSWERS, CONDITIONS, CRAMMED, RECONSTRUCTIONS
+from contextpress.runtime.device import device_name, prepare, rows_at_once
 from contextpress.runtime.record import write_record
-from contextpress.runtime.tables import batches, write_table, writing
+from contextpress.runtime.sampling import endless
+from contextpress.runtime.tables import batches, read_table, write_table, writing
+from contextpress.tokens.arrays import load_arrays, save_arrays, share_out, windows
+from contextpress.tokens.asked import ASKED
 from contextpress.tokens.own import filled, padded
 from contextpress.tokens.passages import PASSAGES, sampled
 from contextpress.tokens.tokenizer import encoded, load_tokenizer, restate_id
@@ -107,6 +113,48 @@ def _blocks(passages: list[Path]) -> Iterator[pd.DataFrame]:
             waiting, start = waiting.iloc[size:], start + size
 
 
+def answer(
+    *,
+    spec: ReconstructionSpec,
+    compressor: Path,
+    encoder: Path,
+    decoder: Path,
+    tokenizer: Path,
+    passages: Path,
+    asked: Path,
+    output: Path,
+    record: Path,
+) -> None:
+    """Answer the probe's questions from memory and from controls; float32, exact greedy."""
+    device = prepare(0)
+    started = time.perf_counter()
+    words = load_tokenizer(tokenizer)
+    model = load_compressor(compressor, parts_of(encoder, decoder, tokenizer), device)
+    frame, questions = read_table(passages, PASSAGES), read_table(asked, ASKED)
+    others = other_passages(frame["domain"], frame["document_id"]).to(device)
+    place = {name: number for number, name in enumerate(frame["passage_id"])}
+    own = [place[name] for name in questions["passage_id"]]
+    prompts, true = (questions[name].map(list).tolist() for name in ("prompt_ids", "answer_ids"))
+    parts, passes, positions = [], 0, 0
+    with torch.inference_mode():
+        ids = torch.tensor(frame["token_ids"].map(list).tolist(), dtype=torch.int64, device=device)
+        read = contexts(model, ids, others)
+        for source in ANSWERED_FROM:
+            which = own if len(read[source]) == len(frame) else [0] * len(own)
+            made, cost = answer_questions(model, read[source], which, prompts, true, spec.batch)
+            passes, positions = passes + cost.passes, positions + cost.positions
+            columns = {
+                "question_id": questions["question_id"],
+                "answered_from": source,
+                "right": [one == other for one, other in zip(made, true, strict=True)],
+                "written": words.batch_decode(made, clean_up_tokenization_spaces=False),
+            }
+            parts.append(pd.DataFrame(columns))
+    write_table(output, pd.concat(parts, ignore_index=True), ANSWERS)
+    seconds = round(time.perf_counter() - started, 1)
+    write_record(record, spec, device=device_name(device), seconds=seconds, forward_passes=passes, positions=positions)
+
+
 def cram(*, spec: CrammingSpec, decoder: Path, tokenizer: Path, passages: Path, output: Path, record: Path) -> None:
     """Optimise memory for a sample of the test passages against one decoder, without an encoder; float32."""
     device = prepare(0)
@@ -140,3 +188,40 @@ def cram(*, spec: CrammingSpec, decoder: Path, tokenizer: Path, passages: Path, 
     write_table(output, pd.concat(parts, ignore_index=True), CRAMMED)
     seconds = round(time.perf_counter() - started, 1)
     write_record(record, spec, device=device_name(device), seconds=seconds, positions=positions)
+
+
+def mistakes(
+    *,
+    spec: MistakesSpec,
+    compressor: Path,
+    encoder: Path,
+    decoder: Path,
+    tokenizer: Path,
+    arrays: list[Path],
+    output: Path,
+    record: Path,
+) -> None:
+    """Write back training passages from memory; float32, exact greedy. Those without a mistake are kept as well."""
+    device = prepare(0)
+    started = time.perf_counter()
+    model = load_compressor(compressor, parts_of(encoder, decoder, tokenizer), device)
+    drawn = []
+    for (domain, count), path in zip(share_out(spec.passages, spec.domains).items(), arrays, strict=True):
+        loaded = load_arrays(path)
+        rows = windows(loaded["ids"], loaded["offsets"], spec.window)
+        chosen = endless(torch.arange(len(rows)), count, spec.seed, f"mistakes in {domain}")(0)
+        drawn.append(torch.from_numpy(rows[chosen.numpy()].astype("int64")))
+    true, written, passes, positions = torch.cat(drawn), [], 0, 0
+    for part in true.split(BLOCK):
+        ids = part.to(device)
+        with torch.inference_mode():
+            chunks = ids.split(rows_at_once(device, 1 + spec.window + model.slots))
+            prefix = torch.cat([model.prefix(model.compress(chunk)) for chunk in chunks])
+            done = greedy.reconstruct(model.decoder, prefix, ids, batch=spec.batch)
+        written.append(done.ids.cpu())
+        passes, positions = passes + done.cost.passes, positions + done.cost.positions
+    made = torch.cat(written)
+    save_arrays(output, **{name: ids.numpy().astype(np.uint32) for name, ids in (("true", true), ("written", made))})
+    exact = float((made == true).all(1).double().mean())
+    seconds = round(time.perf_counter() - started, 1)
+    write_record(record, spec, seconds=seconds, forward_passes=passes, positions=positions, exact=exact)

@@ -1,5 +1,7 @@
 """Schemas of the reconstruction room's tables.
 
+Answers: one row per question and source of the answer.
+
 Reconstructions: one row per passage and memory condition of one compressor; a passage outside the sample has no rows
 under ``OF_SAMPLE``. Crammed: one row per passage and number of vectors of one decoder.
 """
@@ -51,5 +53,17 @@ CRAMMED = pa.schema(
         required("tokens_correct", pa.int32()),  # of the passage, first choice given the true tokens before them
         required("nats_held", pa.float64()),  # nll without memory - nll with memory, summed over the tokens aimed at
         required("steps", pa.int32()),
+    ]
+)
+
+# What a question is answered from: see answers.py.
+ANSWERED_FROM = ("memory", "shuffled", "text", "nothing")
+
+ANSWERS = pa.schema(
+    [
+        required("question_id", pa.string()),
+        required("answered_from", pa.string()),
+        required("right", pa.bool_()),  # every token of the answer, its line's end among them
+        required("written", pa.string()),
     ]
 )

@@ -60,16 +60,21 @@ def compose(
     ladder: pd.DataFrame,
     cramming: Finding,
     dose_response: Sequence[Finding],
+    mitigation: Sequence[Finding],
+    infusion: Sequence[Finding],
 ) -> str:
     """The text: one section per claim, the bound, the ladder, then what agrees, cannot be compared, carries over.
 
-    ``dose_response`` is one finding, or none where a study has no text of known entropy.
+    ``dose_response`` is one finding, or none where a study has no text of known entropy; ``mitigation`` is one, or
+    none where it helps no pairs; ``infusion`` one, or none where no encoder is given its decoder's corpus.
     """
     by_claim = {finding["claim"]: finding for finding in findings}
     sections = {
         "C1: encoder entropy": _encoder(by_claim["C1"], specification),
         "C2: decoder entropy": _decoder(by_claim["C2"], specification),
         "C3: the gap between the data": _gap(by_claim["C3"], grid, specification, observations),
+        "Is the gap hard to mitigate?": "".join(map(_mitigation, mitigation)),
+        "What does the decoder's corpus do to an encoder?": "".join(map(_infusion, infusion)),
         "The true entropy rate": "".join(map(_dose, dose_response)),
         "The cramming bound": _cramming(cramming),
         "The control ladder": _ladder(ladder),
@@ -184,6 +189,56 @@ def _levels(observations: pd.DataFrame) -> str:
     return "Levels, which cannot be compared (sizes, ratio and F1 differ):\n\n" + table(
         head, rows, numbers=[name for name in head if name.endswith(("F1", "BLEU"))]
     )
+
+
+def _mitigation(finding: Finding) -> str:
+    rows = [
+        [
+            arm.replace("_", " "),
+            interval(found["effect"], found["ci95"]),
+            _said(found["beyond_longer"]) if found["beyond_longer"] else "",
+            p_value(found["p_corrected"]),
+            _said(found["gap_left"]),
+            found["verdict"],
+        ]
+        for arm, found in finding["arms"].items()
+    ]
+    head = ["arm", "share of the gap closed", "beyond longer training", "p corrected", "gap left", "verdict"]
+    reason, best = (finding[key].replace("_", " ") for key in ("reason", "best_arm"))
+    said = (
+        f"*{finding['statement']}*\n\n**{finding['verdict'].capitalize()}**: {reason}. Best arm: {best}, "
+        f"{interval(finding['effect'], finding['ci95'])} ({finding['effect_name']}). The gap: {_said(finding['gap'])}."
+    )
+    return "\n\n".join([said, table(head, rows), finding["rule"], finding["note"]])
+
+
+def _infusion(finding: Finding) -> str:
+    rows = [
+        [
+            f"{size}: {dose['tokens']:,}",
+            number(dose["share"]),
+            *(_said(dose[name]) for name in ("gained", "lost", "learned")),
+        ]
+        for size, doses in finding["doses"].items()
+        for dose in doses
+    ]
+    head = ["encoder: tokens infused", "share", "quality gained", "own nll lost", "decoder's nll learned"]
+    points = [
+        f"{size}, none up to {found['largest_dose']:,} tokens"
+        if found["tokens"] is None
+        else f"{size}, after {found['tokens_before']:,} and up to {found['tokens']:,} tokens"
+        for size, found in finding["collapse"].items()
+    ]
+    answers = {True: "yes", False: "no", None: "not known"}
+    said = [
+        f"{each['small']} foretells {each['large']}: by the same dose {answers[each['same_dose']]}, by the same tokens "
+        f"per weight {answers[each['same_tokens_per_weight']]}"
+        for each in finding["small_predicts_large"]
+    ]
+    effect = f"{interval(finding['effect'], finding['ci95'])} ({finding['effect_name']})"
+    verdict = f"**{finding['verdict'].capitalize()}**: {finding['reason']}. {effect}."
+    listed = bullets([f"collapse point of encoder {point}" for point in points] + said)
+    return "\n\n".join([f"*{finding['statement']}*", verdict, table(head, rows), listed, finding["rule"]])
 
 
 def _cramming(finding: Finding) -> str:

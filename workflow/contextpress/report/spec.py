@@ -19,9 +19,12 @@ CLAIMS_OF_FIGURES = {
     "decoder_entropy": "C2",
     "grid": "C3",
     "grid_effects": "C3",
+    "mitigation": "C3",
+    "infusion": "C3",
     "ladder": "controls",
     "cramming": "bound",
     "predictor": "advice",
+    "probe": "answers",
     "learning_curves": "training",
 }
 

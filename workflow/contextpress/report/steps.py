@@ -72,12 +72,16 @@ def findings(
     ladder: Path,
     cramming: Path,
     dose_response: list[Path],
+    mitigation: list[Path],
+    infusion: list[Path],
     output: Path,
     page: Path,
 ) -> None:
     """Write each claim at length: what was measured, what the paper reports, and what may be concluded.
 
-    ``dose_response`` is one finding, or none where a study has no text of known entropy. ``page`` is for a browser.
+    ``dose_response`` is one finding, or none where a study has no text of known entropy; ``mitigation`` is one, or none
+    where it helps no pairs; ``infusion`` one, or none where no encoder is given its decoder's corpus. ``page`` is for a
+    browser.
     """
     text = claims.compose(
         spec.study,
@@ -88,6 +92,8 @@ def findings(
         read_csv(ladder),
         read_json(cramming),
         [read_json(path) for path in dose_response],
+        [read_json(path) for path in mitigation],
+        [read_json(path) for path in infusion],
     )
     write_text(output, text)
     write_text(page, pages.page(f"Findings of study {spec.study}", text))

@@ -63,13 +63,13 @@ def _choose(
         domain = str(part["domain"].iloc[0])
         for name, ids in zip(part["document_id"], encoded(tokenizer, part["text"].tolist()), strict=True):
             starts = range(0, len(ids) - window + 1, window)
-            ordered = sorted(starts, key=lambda start: _hash(f"{name}:{start}"))
+            ordered = sorted(starts, key=lambda start: name_hash(f"{name}:{start}"))
             # A window that cuts a character in two is none: its text would not be its tokens'.
             whole = [start for start in ordered if "\ufffd" not in _text(tokenizer, ids[start : start + window])]
             found.append(
                 np.array([[place, start, turn] for turn, start in enumerate(whole)], dtype=np.int32).reshape(-1, 3)
             )
-            orders.append(np.full(len(whole), int(_hash(name)[:16], 16), dtype=np.uint64))
+            orders.append(np.full(len(whole), int(name_hash(name)[:16], 16), dtype=np.uint64))
             place += 1
     places, starts, turns = np.concatenate(found).T if found else np.empty((3, 0), dtype=np.int32)
     if len(places) < wanted:
@@ -126,7 +126,7 @@ def ladder(passages: pd.DataFrame, tokenizer: PreTrainedTokenizerBase) -> pd.Dat
     place = {int(token): index for index, token in enumerate(ordinary)}
     rows = []
     for passage in passages.to_dict("records"):
-        generator = np.random.default_rng(int(_hash(passage["passage_id"])[:16], 16))
+        generator = np.random.default_rng(int(name_hash(passage["passage_id"])[:16], 16))
         ids = [int(token) for token in passage["token_ids"]]
         variants = {
             "words_shuffled": _shuffle_words(ids, tokenizer, generator),
@@ -159,5 +159,6 @@ def _shuffle_words(ids: list[int], tokenizer: PreTrainedTokenizerBase, generator
     return [token for place in generator.permutation(len(words)) for token in words[place]]
 
 
-def _hash(text: str) -> str:
+def name_hash(text: str) -> str:
+    """A number by which names are put in an order that is nobody's choice, in 32 hexadecimal digits."""
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

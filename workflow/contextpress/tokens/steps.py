@@ -11,14 +11,16 @@ import numpy as np
 import pandas as pd
 
 from contextpress.corpus.documents import DOCUMENTS
+from contextpress.corpus.records import QUESTIONS
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import filling, write_json
-from contextpress.runtime.tables import batches, writing
+from contextpress.runtime.tables import batches, read_table, write_table, writing
 from contextpress.tokens.arrays import load_arrays, narrow, save_arrays, share_out, windows
+from contextpress.tokens.asked import ASKED, ask
 from contextpress.tokens.cut import cut_passages, ladder
 from contextpress.tokens.own import retokenized
 from contextpress.tokens.passages import PASSAGES
-from contextpress.tokens.spec import MixtureSpec, OwnTokensSpec, PassagesSpec, TokenizerSpec
+from contextpress.tokens.spec import MixtureSpec, OwnTokensSpec, PassagesSpec, QuestionsSpec, TokenizerSpec
 from contextpress.tokens.tokenizer import encoded, load_tokenizer, ordinary_ids, train_tokenizer
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,13 @@ def passages(*, spec: PassagesSpec, documents: list[Path], tokenizer: Path, outp
     with writing(ladder_output, PASSAGES) as write:
         for part in sample:
             write(ladder(part, loaded))
+
+
+def questions(*, spec: QuestionsSpec, questions: Path, tokenizer: Path, output: Path, asked_output: Path) -> None:
+    """Cut held-out records into passages, and choose what is asked of each."""
+    passages, asked = ask(read_table(questions, QUESTIONS), load_tokenizer(tokenizer), spec)
+    write_table(output, passages, PASSAGES)
+    write_table(asked_output, asked, ASKED)
 
 
 def retokenize(
