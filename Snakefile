@@ -27,6 +27,7 @@ include: "workflow/rules/reconstruction.smk"
 include: "workflow/rules/latency.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/budget.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/calibration.smk"
 
@@ -36,6 +37,7 @@ rule all:
     input:
         f"{RESULTS}/summary.md",
         f"{RESULTS}/findings.md",
+        f"{RESULTS}/guidelines.md",
         rules.explorer.output,
         f"{RESULTS}/config.json",
         rules.figures.input,

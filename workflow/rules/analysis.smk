@@ -181,4 +181,6 @@ rule findings:
         rules.ladder_table.output,
         rules.cramming_bound.output,
         rules.predictor_table.output,
+        f"{RESULTS}/findings/budget.json",
+        f"{RESULTS}/findings/c4.json",
         DOSE_RESPONSE,

@@ -16,6 +16,8 @@ if os.getenv("PYTHONPATH", "").split(os.pathsep)[0] != PACKAGE_ROOT:
 
 from contextpress.configfiles import check_files
 from contextpress.plan import Plan
+from contextpress.practice import budget as budget_spec
+from contextpress.practice import guidelines as guidelines_spec
 from contextpress.report.spec import CLAIMS_OF_FIGURES
 from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError

@@ -8,6 +8,7 @@ FIGURES = [
     "ladder",
     "cramming",
     "predictor",
+    "budget",
     "learning_curves",
 ]
 

@@ -9,6 +9,7 @@ import pandas as pd
 from contextpress.analysis.observations import OBSERVATIONS
 from contextpress.figures import (
     buckets,
+    budgets,
     calibrated,
     crammed,
     curves,
@@ -88,6 +89,12 @@ def predictor(*, spec: TableFigure, finding: Path, pdf: Path, svg: Path, png: Pa
     """Draw predicted against observed quality on what was held out from the predictor."""
     with styled(spec.style):
         save(predicted.draw(read_json(finding), spec), pdf, svg, png, caption)
+
+
+def budget(*, spec: TableFigure, table: Path, finding: Path, pdf: Path, svg: Path, png: Path, caption: Path) -> None:
+    """Draw quality against memory budget, uniform, by entropy, and otherwise."""
+    with styled(spec.style):
+        save(budgets.draw(read_csv(table), read_json(finding), spec), pdf, svg, png, caption)
 
 
 def dose_response(

@@ -22,6 +22,7 @@ CLAIMS_OF_FIGURES = {
     "ladder": "controls",
     "cramming": "bound",
     "predictor": "advice",
+    "budget": "advice",
     "learning_curves": "training",
 }
 
