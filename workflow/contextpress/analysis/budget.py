@@ -43,7 +43,8 @@ RULE = (
 NOTE = (
     "A bank is the compressors of one pair, read-out and seed at all ratios of the study. Nats are those of a passage "
     "under the model, bits per byte x bytes. A budget that follows entropy is clip(level x nats, fewest, most), with "
-    "one level for all, then the nearest numbers on offer (least squares) with the same total. The random order gives "
+    "one level for all, then the nearest numbers on offer (least squares) with the same total; where the budget is "
+    "itself on offer, shares near it become it, and few passages get another number. The random order gives "
     "the same numbers to other passages: the mean over all orders in closed form, which with two ratios is the uniform "
     "budget; its spread is of orders that were drawn. Predicted gain shares out to the highest sum of what the "
     "predictor expects, which was fitted to the same documents; measured gain to the highest sum of what was measured, "
@@ -257,14 +258,12 @@ def along(sizes: Codes, values: Array, at: Array) -> Array:
     return low + (high - low) * (at - sizes[left]) / (sizes[left + 1] - sizes[left])
 
 
-def drawn_orders(banks: Banks, mean: float, orders: int, seed: int) -> Array:
-    """[orders] mean quality over banks and all passages, each order giving the encoder's numbers to other passages."""
-    whole = slice(0, len(banks.panel.passages))
-    places = banks.shared(whole, mean)[ENCODER]
+def drawn_orders(banks: Banks, given: Codes, orders: int, seed: int) -> Array:
+    """[orders] mean quality over banks and all passages, each order handing the sizes ``given`` [G, P] to others."""
     draw = np.random.default_rng(seed)
     found = []
     for _ in range(orders):
-        turned = places[:, draw.permutation(whole.stop)]
+        turned = given[:, draw.permutation(given.shape[1])]
         found.append(np.take_along_axis(banks.quality, turned[:, None], axis=1).mean())
     return np.array(found)
 
@@ -332,12 +331,14 @@ def _details(
     def levels(values: Array) -> dict[str, object]:
         return {name: value for name, value in told(values).items() if name != "p_value"}
 
-    orders = drawn_orders(banks, middle, spec.rules.orders, spec.claims.seed)
+    given = banks.shared(slice(0, len(panel.passages)), middle)[ENCODER]
+    orders = drawn_orders(banks, given, spec.rules.orders, spec.claims.seed)
     reached = float(ways[ENCODER].quality[:, 0].mean())
     best = float(ways[BEST].gain[:, 0].mean())
     return {
         "vectors_on_offer": banks.sizes.tolist(),
         "budget": middle,
+        "share_given": {str(size): float((given == place).mean()) for place, size in enumerate(banks.sizes)},
         "banks": len(banks.quality),
         "quality": {way: levels(one.quality) for way, one in ways.items()},
         "quality_per_vector": {way: levels(one.quality / middle) for way, one in ways.items()},

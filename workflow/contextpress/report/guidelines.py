@@ -95,9 +95,10 @@ def _budget(found: Finding) -> str:
     ]
     sizes = " or ".join(str(size) for size in details["vectors_on_offer"])
     measure = found["hypothesis"]["measure"]
+    given = ", ".join(f"{size} to {100 * share:.0f} %" for size, share in details["share_given"].items())
     where = (
         f"At {details['budget']:g} vectors per passage on average, {sizes} to each ({details['banks']} banks of "
-        f"compressors):"
+        f"compressors); encoder entropy gives {given} of the passages."
     )
     less = details["entropy_less"]
     against = [f"less {way}: {_said(value)}" for way, value in less.items()]
