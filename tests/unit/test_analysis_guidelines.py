@@ -243,11 +243,10 @@ def test_the_step_and_the_page(tmp_path):
     rows = study(sizes=True)
     write_table(tmp_path / "rows.parquet", rows, OBSERVATIONS)
     (tmp_path / "p.json").write_text(json.dumps({"predictor": None, "ranges": ranges()}))
-    shared, _ = budget(rows, None, BudgetSpec(rules=BudgetRules(steps=2, orders=20), claims=ClaimsSpec(draws=60)))
-    (tmp_path / "b.json").write_text(json.dumps(shared))
+    (tmp_path / "b.json").write_text(json.dumps(shared_out(rows)))
     page = json.dumps({"study": "trial"})
     for out in ("one", "two"):
-        options = ["--observations", tmp_path / "rows.parquet", "--predictor", tmp_path / "p.json"]
+        options = ["--observations", tmp_path / "rows.parquet", "--predictor", tmp_path / "p.json", "--mitigation"]
         options += ["--finding", tmp_path / out / "c4.json"]
         assert main(["analysis", "guidelines", "--spec", SPEC.line(), *map(str, options)]) == 0
         options = [
@@ -269,10 +268,33 @@ def test_the_step_and_the_page(tmp_path):
     assert "Share out memory by the encoder's entropy (ours)." in text and "| decoder entropy |" in text
 
 
+def test_arms_that_bear_on_a_guideline_are_told_beside_it_and_decide_nothing(planted):
+    arms = {
+        "decoder_full": {"beyond_longer": {"value": 0.5, "ci95": [0.3, 0.7]}, "verdict": "mitigates"},
+        "larger_decoder": {"beyond_longer": {"value": None, "ci95": [None, None]}, "verdict": "inconclusive"},
+        "least_squares": {"beyond_longer": {"value": 0.1, "ci95": [0.0, 0.2]}, "verdict": "inconclusive"},
+    }
+    found = guidelines(study(), None, SPEC, {"arms": arms})
+    told = {name: one.pop("share_of_gap_closed_beyond_longer_training") for name, one in found["guidelines"].items()}
+    assert {name: list(one) for name, one in told.items() if one} == {
+        "decoder_first": ["decoder_full"],
+        "small_encoder": ["larger_decoder"],
+    }
+    without = {name: dict(one) for name, one in planted["guidelines"].items()}
+    assert [one.pop("share_of_gap_closed_beyond_longer_training") for one in without.values()] == [{}] * 4
+    assert found["guidelines"] == without
+    page = compose("trial", guidelines(study(), None, SPEC, {"arms": arms}), shared_out(study()[:0]))
+    assert "| decoder full | 0.5 [0.3, 0.7] | mitigates |" in page
+    assert "| larger decoder | not known | inconclusive |" in page
+
+
+def shared_out(rows: pd.DataFrame) -> dict:
+    return budget(rows, None, BudgetSpec(rules=BudgetRules(steps=2, orders=20), claims=ClaimsSpec(draws=60)))[0]
+
+
 def test_a_page_of_what_was_not_measured_says_so(planted):
     rows = study()
-    shared, _ = budget(rows[rows["ratio"] == 4], None, BudgetSpec(rules=BudgetRules(), claims=ClaimsSpec(draws=60)))
-    text = compose("trial", planted, shared)
+    text = compose("trial", planted, shared_out(rows[rows["ratio"] == 4]))
     assert "**Not measured in this study**: the sizes of the models are not known" in text
     assert "**Not available**: all compressors have ratio 4" in text
     assert "None" not in text and "nan" not in text

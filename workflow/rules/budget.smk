@@ -29,6 +29,7 @@ rule guidelines_finding:
         code=code_of("analysis", "guidelines"),
         observations=rules.observations.output,
         predictor=rules.predictor_table.output.finding,
+        mitigation=[],
     output:
         f"{RESULTS}/findings/c4.json",
     log:
@@ -41,7 +42,7 @@ rule guidelines_finding:
         spec=spec_of(lambda: guidelines_spec(PLAN)),
     shell:
         "contextpress analysis guidelines --spec {params.spec:q} --observations {input.observations:q}"
-        " --predictor {input.predictor:q} --finding {output:q} &> {log:q}"
+        " --predictor {input.predictor:q} --mitigation {input.mitigation:q} --finding {output:q} &> {log:q}"
 
 
 rule budget:

@@ -33,13 +33,19 @@ ADVICE = {
     "small_encoder": "Pair a small encoder with a large decoder.",
     "high_entropy": "Expect little from text of high entropy.",
 }
+# The arms of a study's mitigation that have something to say of a piece of advice.
+ARMS = {
+    "decoder_first": ("decoder_lora", "decoder_full"),
+    "small_encoder": ("larger_decoder", "larger_encoder"),
+}
 RULE = (
     "Of a guideline: supported when its effect differs from zero (p below alpha, corrected for the guidelines that "
     "were measured), is positive overall and in every seed, and is not shown to be smaller than the smallest effect of "
     "interest; contradicted when it is shown to be negative, or (two one-sided tests) to be smaller than that without "
     "being positive; otherwise, or with too little data, inconclusive. Matching the data is judged as C3 is. Of C4: "
     "contradicted when one of the four is, supported when all four are, otherwise inconclusive; its effect is that of "
-    "the guideline that speaks for it least (the worst verdict, then the largest p-value)."
+    "the guideline that speaks for it least (the worst verdict, then the largest p-value). Arms of a mitigation decide "
+    "nothing here; they are told beside the guideline that they bear on."
 )
 ORDER = ("contradicted", "inconclusive", "supported")
 
@@ -67,13 +73,19 @@ class Guideline:
     seen: dict[str, object] = field(default_factory=dict)
 
 
-def guidelines(observations: pd.DataFrame, ranges: Mapping[str, Any] | None, spec: GuidelinesSpec) -> dict[str, Any]:
+def guidelines(
+    observations: pd.DataFrame,
+    ranges: Mapping[str, Any] | None,
+    spec: GuidelinesSpec,
+    mitigation: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """The finding on C4.
 
     Args:
         observations: table with the schema OBSERVATIONS.
         ranges: of the predictor's finding, which tell the sizes of encoders and decoders; None if there are none.
         spec: what is measured, and the rules.
+        mitigation: the finding on the arms of the study, if it tried any.
     """
     grid = build_panel(observations, spec.claims, spec.claims.c3.decoder_training)
     text = build_panel(observations, spec.claims, spec.claims.c1.decoder_training)
@@ -88,7 +100,9 @@ def guidelines(observations: pd.DataFrame, ranges: Mapping[str, Any] | None, spe
             found[name] = Guideline(reason=too_little(panel, spec.claims))
         else:
             found[name] = measure(panel, weights_of(panel, spec.claims), spec)
-    return _finding(found, spec)
+    tried = {} if mitigation is None else mitigation["arms"]
+    arms = {name: {arm: tried[arm] for arm in ARMS.get(name, ()) if arm in tried} for name in found}
+    return _finding(found, arms, spec)
 
 
 def match_data(panel: Panel, weights: Array, spec: GuidelinesSpec) -> Guideline:
@@ -227,7 +241,9 @@ def high_entropy(panel: Panel, weights: Array, spec: GuidelinesSpec) -> Guidelin
     )
 
 
-def _finding(found: dict[str, Guideline], spec: GuidelinesSpec) -> dict[str, Any]:
+def _finding(
+    found: dict[str, Guideline], arms: Mapping[str, Mapping[str, Any]], spec: GuidelinesSpec
+) -> dict[str, Any]:
     claims = spec.claims
     p_values = {name: one.effect.p_two_sided() for name, one in found.items() if one.panel is not None}
     family = adjusted(p_values, claims.correction)
@@ -253,6 +269,10 @@ def _finding(found: dict[str, Guideline], spec: GuidelinesSpec) -> dict[str, Any
             "reason": reason,
             "range": None if one.panel is None else _range(one.panel) | one.seen,
             "beside": one.beside,
+            "share_of_gap_closed_beyond_longer_training": {
+                arm: {**(told_of["beyond_longer"] or {}), "verdict": told_of["verdict"]}
+                for arm, told_of in arms[name].items()
+            },
             "error": one.effect.sources(),
         }
     measured = [name for name, one in told.items() if one["verdict"] != NOT_MEASURED]

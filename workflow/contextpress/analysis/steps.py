@@ -127,9 +127,15 @@ def budget(*, spec: BudgetSpec, observations: Path, predictor: Path, finding: Pa
     log.info("budget %s: %s", found["verdict"], found["reason"])
 
 
-def guidelines(*, spec: GuidelinesSpec, observations: Path, predictor: Path, finding: Path) -> None:
-    """Measure what the paper advises (C4); the predictor's finding tells the sizes of the models."""
-    found = measure_guidelines(read_table(observations, OBSERVATIONS), read_json(predictor)["ranges"], spec)
+def guidelines(
+    *, spec: GuidelinesSpec, observations: Path, predictor: Path, mitigation: list[Path], finding: Path
+) -> None:
+    """Measure what the paper advises (C4); the predictor's finding tells the sizes of the models.
+
+    ``mitigation`` is one finding, or none where a study tries no arms.
+    """
+    sizes, arms = read_json(predictor)["ranges"], [read_json(path) for path in mitigation]
+    found = measure_guidelines(read_table(observations, OBSERVATIONS), sizes, spec, *arms)
     write_json(finding, found)
     log.info("%s %s: %s", found["claim"], found["verdict"], found["reason"])
 

@@ -71,12 +71,18 @@ def compose(study: str, c4: Finding, budget: Finding) -> str:
 
 def _guideline(name: str, found: Finding) -> str:
     if found["range"] is None:
-        return f"{READ_AS[name]}\n\n**{found['verdict'].capitalize()}**: {found['reason']}."
-    rows = [[what, _said(value)] for what, value in found["beside"].items()]
-    seen = [f"{what}: {_seen(value)}" for what, value in found["range"].items()]
-    return "\n\n".join(
-        [READ_AS[name], _head(found), table(["beside it", "[95 % interval]"], rows), "Seen with:", bullets(seen)]
-    )
+        parts = [READ_AS[name], f"**{found['verdict'].capitalize()}**: {found['reason']}."]
+    else:
+        rows = [[what, _said(value)] for what, value in found["beside"].items()]
+        seen = [f"{what}: {_seen(value)}" for what, value in found["range"].items()]
+        parts = [READ_AS[name], _head(found), table(["beside it", "[95 % interval]"], rows)]
+        parts += ["Seen with:", bullets(seen)]
+    arms = found["share_of_gap_closed_beyond_longer_training"]
+    if arms:
+        head = ["of the arms of this study", "share of the gap closed beyond longer training", "verdict"]
+        rows = [[arm.replace("_", " "), _said(told), told["verdict"]] for arm, told in arms.items()]
+        parts.append(table(head, rows))
+    return "\n\n".join(parts)
 
 
 def _budget(found: Finding) -> str:
@@ -129,7 +135,7 @@ def _head(found: Finding) -> str:
 
 
 def _said(found: Finding | None) -> str:
-    return "not known" if found is None else interval(found["value"], found["ci95"])
+    return interval(found.get("value"), found.get("ci95") or []) if found else "not known"
 
 
 def _seen(value: object) -> str:
