@@ -90,7 +90,8 @@ def _names_of(module: str, step: str) -> set[str]:
                     inside = list(dis.get_instructions(code))
                     uses[""] |= {found.argval for found in inside if found.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
                     modules[""] |= set(_imported(inside))
-            uses[""] |= set(re.findall(r"\w+", str(value)))  # annotations are kept as text
+            else:  # annotations are kept as text; that of a code object would name the folder of the checkout
+                uses[""] |= set(re.findall(r"\w+", str(value)))
         elif instruction.opname == "STORE_NAME":
             modules[value] |= seen | modules.pop("", set())
             uses[value] |= uses.pop("", set())
