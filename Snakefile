@@ -30,6 +30,7 @@ include: "workflow/rules/remedies.smk"
 include: "workflow/rules/probe.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/budget.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/calibration.smk"
 
@@ -39,6 +40,7 @@ rule all:
     input:
         f"{RESULTS}/summary.md",
         f"{RESULTS}/findings.md",
+        f"{RESULTS}/guidelines.md",
         rules.explorer.output,
         f"{RESULTS}/config.json",
         rules.figures.input,

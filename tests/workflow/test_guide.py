@@ -95,9 +95,9 @@ def test_verdicts_are_read(folder):
 def test_a_claim_is_added_and_tested(folder):
     said = follow(folder, "Add a claim")
     assert jobs(said) == {"observations", "claims"}
-    assert "C4: inconclusive, for 1 training seed(s)" in said
-    found = json.loads((folder / "results/mine/findings/c4.json").read_text(encoding="utf-8"))
-    assert found["family"]["members"] == ["C1", "C2", "C3", "C4"]
+    assert "C5: inconclusive, for 1 training seed(s)" in said
+    found = json.loads((folder / "results/mine/findings/c5.json").read_text(encoding="utf-8"))
+    assert found["family"]["members"] == ["C1", "C2", "C3", "C5"]
     assert found["effect"] is not None
 
 

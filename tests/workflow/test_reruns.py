@@ -17,10 +17,11 @@ from tests.workflow.running import CORES, NOTHING, snakemake, would_run, write_y
 pytestmark = pytest.mark.workflow
 
 FIGURES = {"quality_by_bucket", "encoder_entropy", "decoder_entropy", "grid", "grid_effects", "specification"}
-FIGURES |= {"ladder", "cramming", "predictor", "learning_curves"}
+FIGURES |= {"ladder", "cramming", "predictor", "budget", "learning_curves"}
 DOSE = {"dose_response_table", "dose_response"}  # where a study has text of known entropy
 TABLES = {"observations", "claims", "cramming_bound", "specification_table", "ladder_table", "predictor_table"}
-REPORTS = {"summary", "findings_report", "explorer", "cards"}
+TABLES |= {"budget_table", "guidelines_finding"}
+REPORTS = {"summary", "findings_report", "guidelines", "explorer", "cards"}
 FROM_OBSERVATIONS = TABLES | FIGURES - {"learning_curves"} | REPORTS
 CONFIG = {"study_config"}  # holds every key
 FROM_COMPRESSORS = {"compressor", "reconstruct", "learning_curves"} | FROM_OBSERVATIONS
@@ -51,8 +52,11 @@ def test_every_expected_file_exists(finished):
         "findings/cramming.json",
         "tables/predictor.csv",
         "findings/predictor.json",
+        "tables/budget.csv",
+        "findings/budget.json",
+        "guidelines.md",
     ]
-    wanted += [f"findings/c{n}.json" for n in (1, 2, 3)]
+    wanted += [f"findings/c{n}.json" for n in (1, 2, 3, 4)]
     wanted += [f"compressors/{e}-{d}-mean_pool-r4-s0/README.md" for e in ("D1", "D6") for d in ("D1", "D6")]
     wanted += [f"figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "svg", "png")]
     assert [name for name in wanted if not (results / name).is_file() or not (results / name).stat().st_size] == []

@@ -47,6 +47,8 @@ RULES = {
     "ladder_table": ("analysis ladder", 1, "observations"),
     "cramming_bound": ("analysis cramming", 1, "observations cram"),
     "predictor_table": ("analysis predictor", 1, "observations pretrain"),
+    "budget_table": ("analysis budget", 1, "observations predictor_table"),
+    "guidelines_finding": ("analysis guidelines", 1, "observations predictor_table"),
     "calibration_chunk": ("analysis calibration_chunk", 8, ""),
     "calibration_summary": ("analysis calibration", 1, "calibration_chunk"),
     "calibration_figure": ("figures calibration", 1, "calibration_summary"),
@@ -59,22 +61,25 @@ RULES = {
     "ladder": ("figures ladder", 1, "observations"),
     "cramming": ("figures cramming", 1, "cramming_bound"),
     "predictor": ("figures predictor", 1, "predictor_table"),
+    "budget": ("figures budget", 1, "budget_table"),
     "learning_curves": ("figures learning_curves", 1, "compressor pretrain"),
     "summary": ("report summary", 1, ""),  # reads besides: see below
     "findings_report": ("report findings", 1, "observations claims specification_table ladder_table cramming_bound"),
+    "guidelines": ("report guidelines", 1, "guidelines_finding budget_table"),
     "explorer": ("report explorer", 1, "observations passages score reconstruct tokenizer"),
     "cards": ("report cards", 1, "observations compressor pretrain"),
     "study_config": ("report config", 1, ""),
 }
 SAMPLED = "quality_by_bucket ladder encoder_entropy decoder_entropy grid"
-DRAWN = f"{SAMPLED} grid_effects specification cramming predictor learning_curves"
+DRAWN = f"{SAMPLED} grid_effects specification cramming predictor budget learning_curves"
 READS = {rule: set(reads.split()) for rule, (_, _, reads) in RULES.items()}
 READS["summary"] = set(f"observations claims warmup pretrain compressor reconstruct cram {DRAWN}".split())
 
 ONCE = "gap perplexity observations claims specification_table ladder_table cramming_bound summary findings_report"
-ONCE += " predictor_table explorer cards"
+ONCE += " predictor_table budget_table guidelines_finding guidelines explorer cards"
 REFUSED = "refused"
 BY_SAMPLE = f"claims specification_table ladder_table cramming_bound predictor_table {SAMPLED}"
+PRACTICE = "budget_table guidelines_finding"
 TESTS = "claims calibration_chunk"  # the simulated studies are tested by the rules of the study's own claims
 
 
@@ -229,25 +234,28 @@ KEYS = {
     "mitigation.debias.schedule.sharding": ("full", REFUSED),
     **{f"analysis.claims.{claim}.statement": ("Otherwise.", "claims") for claim in ("c1", "c2", "c3")},
     "analysis.claims.c1.measure": ("bleu", "claims specification_table predictor_table"),
-    **{f"analysis.claims.{claim}.measure": ("bleu", "claims specification_table") for claim in ("c2", "c3")},
-    **{f"analysis.claims.{claim}.smallest_effect": (0.2, TESTS) for claim in ("c1", "c2", "c3")},
+    "analysis.claims.c2.measure": ("bleu", "claims specification_table"),
+    "analysis.claims.c3.measure": ("bleu", "claims specification_table guidelines_finding"),
+    **{f"analysis.claims.{claim}.smallest_effect": (0.2, TESTS) for claim in ("c1", "c2")},
+    "analysis.claims.c3.smallest_effect": (0.2, f"{TESTS} guidelines_finding"),
     **{
-        f"analysis.claims.{claim}.decoder_training": ("full", "claims specification_table")
-        for claim in ("c1", "c2", "c3")
+        f"analysis.claims.{claim}.decoder_training": ("full", "claims specification_table guidelines_finding")
+        for claim in ("c1", "c3")
     },
-    "analysis.claims.c1.predictor": ("encoder_bits_per_byte", "claims specification_table"),
+    "analysis.claims.c2.decoder_training": ("full", "claims specification_table"),
+    "analysis.claims.c1.predictor": ("encoder_bits_per_byte", "claims specification_table guidelines_finding"),
     "analysis.claims.c2.predictor": ("decoder_bits_per_byte", "claims specification_table"),
     "analysis.claims.c2.controls": (["encoder_nll"], "claims specification_table"),
-    "analysis.claims.c3.pooling_alpha": (0.1, f"{TESTS} specification_table"),
+    "analysis.claims.c3.pooling_alpha": (0.1, f"{TESTS} specification_table guidelines_finding"),
     "analysis.claims.also_measures": (["bleu"], "claims predictor_table"),
-    "analysis.claims.alpha": (0.1, TESTS),
-    "analysis.claims.correction": ("bh", TESTS),
-    "analysis.claims.draws": (300, "claims ladder_table cramming_bound"),
+    "analysis.claims.alpha": (0.1, f"{TESTS} {PRACTICE}"),
+    "analysis.claims.correction": ("bh", f"{TESTS} guidelines_finding"),
+    "analysis.claims.draws": (300, f"claims ladder_table cramming_bound {PRACTICE}"),
     "analysis.claims.seed": (1, BY_SAMPLE),
     "analysis.claims.cluster": ("source", BY_SAMPLE),
     "analysis.claims.min_passages": (50, "claims cramming_bound predictor_table"),
     "analysis.claims.min_documents": (10, "claims cramming_bound predictor_table"),
-    "analysis.claims.min_seeds": (1, "claims cramming_bound"),
+    "analysis.claims.min_seeds": (1, f"claims cramming_bound {PRACTICE}"),
     "analysis.claims.variants": (["reversed"], "claims specification_table cramming_bound predictor_table"),
     "analysis.claims.natural_only": (False, BY_SAMPLE),
     "analysis.memory_test.confidence": (0.9, "observations"),
@@ -256,6 +264,13 @@ KEYS = {
     "analysis.specification.encoder_entropies": (["encoder_nll"], "specification_table"),
     "analysis.specification.decoder_entropies": (["decoder_nll"], "specification_table"),
     "analysis.specification.draws": (300, "specification_table"),
+    "analysis.budget.statement": ("Otherwise.", "budget_table"),
+    "analysis.budget.smallest_effect": (0.02, "budget_table"),
+    "analysis.budget.steps": (2, "budget_table"),
+    "analysis.budget.orders": (100, "budget_table"),
+    "analysis.guidelines.statement": ("Otherwise.", "guidelines_finding"),
+    "analysis.guidelines.smallest_effect": (0.02, "guidelines_finding"),
+    "analysis.guidelines.extreme_share": (0.3, "guidelines_finding"),
     **{
         f"analysis.calibration.{key}": (value, "calibration_chunk calibration_summary")
         for key, value in {"documents": 9, "passages": 3, "draws": 60, "seed": 1}.items()

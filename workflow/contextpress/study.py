@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from contextpress.analysis.hypotheses import ClaimsSpec
+from contextpress.analysis.practice import BudgetRules, GuidelineRules
 from contextpress.analysis.spec import Calibration, MemoryTest, Specification
 from contextpress.arms import MitigationConfig
 from contextpress.compressor.spec import (
@@ -231,6 +232,8 @@ class AnalysisConfig(Spec):
     memory_test: MemoryTest = MemoryTest()
     specification: Specification = Specification()
     calibration: Calibration = Calibration()
+    budget: BudgetRules = BudgetRules()
+    guidelines: GuidelineRules = GuidelineRules()
 
 
 class Study(Spec):

@@ -181,6 +181,8 @@ rule findings:
         rules.ladder_table.output,
         rules.cramming_bound.output,
         rules.predictor_table.output,
+        f"{RESULTS}/findings/budget.json",
+        f"{RESULTS}/findings/c4.json",
         DOSE_RESPONSE,
         MITIGATION,
         INFUSION,

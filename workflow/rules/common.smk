@@ -19,6 +19,8 @@ from contextpress.mitigations import Mitigations
 from contextpress.plan import Plan
 from contextpress.probe import Probe
 from contextpress.remedies import Remedies
+from contextpress.practice import budget as budget_spec
+from contextpress.practice import guidelines as guidelines_spec
 from contextpress.report.spec import CLAIMS_OF_FIGURES
 from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError

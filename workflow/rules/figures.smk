@@ -8,6 +8,7 @@ FIGURES = [
     "ladder",
     "cramming",
     "predictor",
+    "budget",
     *PROBE_FIGURE,
     "learning_curves",
     *MITIGATION_FIGURES,

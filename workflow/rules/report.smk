@@ -144,18 +144,20 @@ rule cards:
         " --compressors {params.compressors:q} --output {output:q} &> {log:q}"
 
 
-# The committed copy is that of the default study; another study's findings stay with its results.
+# The committed copies are those of the default study; another study's pages stay with its results.
 if PLAN.study.study == "default":
 
     rule docs:
-        """Named target: the committed copy of the default study's findings."""
+        """Named target: the committed copies of the default study's findings and guidelines."""
         input:
             rules.findings_report.output.text,
+            rules.guidelines.output,
         output:
             "docs/findings.md",
+            "docs/guidelines.md",
         log:
             f"{RESULTS}/logs/report/docs.log",
         conda:
             ENVIRONMENT
         shell:
-            "cp {input:q} {output:q} &> {log:q}"
+            "cp {input:q} docs &> {log:q}"

@@ -12,7 +12,7 @@ passages), and training runs, by the scatter of seeds around their model's mean 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -145,24 +145,31 @@ def _result(panel: Panel, within: Array | None, spec: ClaimsSpec) -> Result:
 
 
 def judge_direction(
-    effect: Effect, seeds: dict[str, float], adjust: Adjust, alpha: float, bound: float, what: str
+    effect: Effect,
+    seeds: dict[str, float],
+    adjust: Adjust,
+    alpha: float,
+    bound: float,
+    what: str,
+    wanted: Literal["negative", "positive"] = "negative",
 ) -> tuple[Verdict, str]:
-    """The verdict of a claim that an effect is negative, C1 and C3 alike."""
+    """The verdict of a claim that an effect is negative, C1 and C3 alike, or that it is positive."""
+    sign, other = (-1, "positive") if wanted == "negative" else (1, "negative")
     corrected, equivalent = adjust(effect.p_two_sided()), adjust(effect.p_equivalence(bound))
     differs = corrected is not None and corrected < alpha
     small = equivalent is not None and equivalent < alpha
-    if differs and effect.value > 0:
-        return "contradicted", f"the {what} is positive"
+    if differs and sign * effect.value < 0:
+        return "contradicted", f"the {what} is {other}"
     if small and not differs:
         return "contradicted", f"an effect as large as {bound:g} is ruled out in either direction"
     if small:
-        return "inconclusive", f"the {what} is negative, but smaller than {bound:g}, the smallest of interest"
+        return "inconclusive", f"the {what} is {wanted}, but smaller than {bound:g}, the smallest of interest"
     if not differs:
         return "inconclusive", "neither an effect nor its absence is shown"
-    against = [seed for seed, value in seeds.items() if not value < 0]
+    against = [seed for seed, value in seeds.items() if not sign * value > 0]
     if against:
-        return "inconclusive", f"the {what} is not negative in seed {', '.join(against)}"
-    return "supported", f"the {what} is negative, in every seed"
+        return "inconclusive", f"the {what} is not {wanted} in seed {', '.join(against)}"
+    return "supported", f"the {what} is {wanted}, in every seed"
 
 
 def _generated(observations: pd.DataFrame, spec: ClaimsSpec) -> dict[str, object] | None:

@@ -11,7 +11,7 @@ import pandas as pd
 from contextpress.analysis.bootstrap import Estimate
 from contextpress.analysis.findings import document_freedom
 from contextpress.analysis.grid import decompose, residuals
-from contextpress.analysis.inference import Effect, Scatter, combine
+from contextpress.analysis.inference import Effect, Scatter, combine, of_seeds
 from contextpress.analysis.panel import SETTING, Array, Panel
 
 TABLE_CELLS = [
@@ -123,27 +123,17 @@ def main_slopes(panel: Panel, every: Array) -> dict[str, Effect]:
     if whole is None:
         return {}
     return {
-        f"{side}_slope": combine(whole[place], _of_seeds([p[place] for p in parts if p is not None]), freedom)
+        f"{side}_slope": combine(whole[place], of_seeds([p[place] for p in parts if p is not None]), freedom)
         for place, side in enumerate(("encoder", "decoder"))
         if (freedom := document_freedom(panel))
     }
-
-
-def _of_seeds(values: Sequence[Array]) -> Scatter | None:
-    """The scatter of the seeds' own estimates [1 + B] as a variance of their mean; None with one seed."""
-    if len(values) < 2:
-        return None
-    stacked = np.array(values)
-    noise = stacked[:, 1:] - stacked[:, :1]
-    of_documents = float(noise.var(axis=0, ddof=1).mean()) / len(values)
-    return Scatter(float(stacked[:, 0].var(ddof=1)) / len(values), of_documents, float(len(values) - 1))
 
 
 def _decomposition(members: pd.DataFrame, every: Array, freedom: float) -> Iterator[tuple[str, str, Effect]]:
     """Effect, name and estimate of the grand mean, of every encoder, decoder and cell; settings and seeds averaged."""
     whole = _parts(members, every)
     parts = [_parts(rows, every) for _, rows in members.groupby("seed", sort=True)]
-    found = {key: _of_seeds([part[key] for part in parts if key in part]) for key in whole}
+    found = {key: of_seeds([part[key] for part in parts if key in part]) for key in whole}
     rows, columns = members["encoder"].nunique() - 1, members["decoder"].nunique() - 1
     free = {"encoder": rows, "decoder": columns, "interaction": rows * columns}
     for key, values in whole.items():

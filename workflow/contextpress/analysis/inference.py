@@ -14,6 +14,7 @@ true null hypotheses at a level of 5 % (see ``calibration``).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,6 +171,16 @@ def scatter_of_runs(values: Array, compressors: pd.DataFrame) -> Scatter | None:
         if pairs is not None:
             total, documents = total - pairs.total, documents - pairs.documents
     return Scatter(total, documents, total**2 / uncertain if uncertain > 0 else found[0].freedom)
+
+
+def of_seeds(values: Sequence[Array]) -> Scatter | None:
+    """The scatter of the seeds' own estimates [1 + B] as a variance of their mean; None with one seed."""
+    if len(values) < 2:
+        return None
+    stacked = np.array(values)
+    noise = stacked[:, 1:] - stacked[:, :1]
+    of_documents = float(noise.var(axis=0, ddof=1).mean()) / len(values)
+    return Scatter(float(stacked[:, 0].var(ddof=1)) / len(values), of_documents, float(len(values) - 1))
 
 
 def _around(values: Array, drawn: Array, owners: Codes, seeds: Codes) -> Scatter | None:

@@ -12,14 +12,18 @@ from contextpress.analysis.answers import Probe, probe_finding, with_answers
 from contextpress.analysis.arms import load
 from contextpress.analysis.arms import mitigation as shares_of_arms
 from contextpress.analysis.buckets import by_bucket
+from contextpress.analysis.budget import budget as share_out
 from contextpress.analysis.calibration import OUTCOMES, draw, summarise
 from contextpress.analysis.cramming import bucket_table, cramming_finding, side_by_side
 from contextpress.analysis.dose import Doses, dose_finding, dose_table
+from contextpress.analysis.guidelines import guidelines as measure_guidelines
 from contextpress.analysis.hypotheses import ClaimsSpec
 from contextpress.analysis.infused import curves
 from contextpress.analysis.join import join
 from contextpress.analysis.ladder import ladder as ladder_table
 from contextpress.analysis.observations import OBSERVATIONS
+from contextpress.analysis.practice import BudgetSpec, GuidelinesSpec
+from contextpress.analysis.prediction import Predictor
 from contextpress.analysis.predictor import parameters
 from contextpress.analysis.predictor import predictor as fit_and_validate
 from contextpress.analysis.spec import (
@@ -37,7 +41,7 @@ from contextpress.analysis.specification import specification as specification_t
 from contextpress.analysis.verdicts import assess, findings
 from contextpress.entropy.scores import GAP
 from contextpress.reconstruction.table import ANSWERS, CRAMMED, RECONSTRUCTIONS
-from contextpress.runtime.files import write_json, write_text
+from contextpress.runtime.files import read_json, write_json, write_text
 from contextpress.runtime.tables import complete, read_table, write_table, writing
 from contextpress.tokens.asked import ASKED
 from contextpress.tokens.passages import PASSAGES
@@ -171,6 +175,29 @@ def infusion(
     write_json(finding, found)
     _write_csv(table, rows)
     log.info("infusion %s: %s", found["verdict"], found["reason"])
+
+
+def budget(*, spec: BudgetSpec, observations: Path, predictor: Path, finding: Path, table: Path) -> None:
+    """Share out memory by entropy, uniformly and otherwise, and write the finding and the table."""
+    expects = read_json(predictor)["predictor"]
+    known = None if expects is None else Predictor.read(expects)
+    found, rows = share_out(read_table(observations, OBSERVATIONS), known, spec)
+    write_json(finding, found)
+    _write_csv(table, rows)
+    log.info("budget %s: %s", found["verdict"], found["reason"])
+
+
+def guidelines(
+    *, spec: GuidelinesSpec, observations: Path, predictor: Path, mitigation: list[Path], finding: Path
+) -> None:
+    """Measure what the paper advises (C4); the predictor's finding tells the sizes of the models.
+
+    ``mitigation`` is one finding, or none where a study tries no arms.
+    """
+    sizes, arms = read_json(predictor)["ranges"], [read_json(path) for path in mitigation]
+    found = measure_guidelines(read_table(observations, OBSERVATIONS), sizes, spec, *arms)
+    write_json(finding, found)
+    log.info("%s %s: %s", found["claim"], found["verdict"], found["reason"])
 
 
 def specification(*, spec: SpecificationSpec, observations: Path, table: Path) -> None:

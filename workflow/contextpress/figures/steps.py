@@ -9,6 +9,7 @@ import pandas as pd
 from contextpress.analysis.observations import OBSERVATIONS
 from contextpress.figures import (
     buckets,
+    budgets,
     calibrated,
     crammed,
     curves,
@@ -111,6 +112,12 @@ def infusion(*, spec: TableFigure, table: Path, finding: Path, pdf: Path, svg: P
     """Draw what each dose of the decoder's corpus gains and loses, and the collapse points."""
     with styled(spec.style):
         save(infused.draw(read_csv(table), read_json(finding), spec), pdf, svg, png, caption)
+
+
+def budget(*, spec: TableFigure, table: Path, finding: Path, pdf: Path, svg: Path, png: Path, caption: Path) -> None:
+    """Draw quality against memory budget, uniform, by entropy, and otherwise."""
+    with styled(spec.style):
+        save(budgets.draw(read_csv(table), read_json(finding), spec), pdf, svg, png, caption)
 
 
 def dose_response(

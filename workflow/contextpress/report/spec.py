@@ -24,6 +24,7 @@ CLAIMS_OF_FIGURES = {
     "ladder": "controls",
     "cramming": "bound",
     "predictor": "advice",
+    "budget": "advice",
     "probe": "answers",
     "learning_curves": "training",
 }

@@ -11,6 +11,7 @@ from contextpress.entropy.scores import TOKEN_SCORES
 from contextpress.reconstruction.table import RECONSTRUCTIONS
 from contextpress.report import bundles, claims
 from contextpress.report import explorer as explore
+from contextpress.report import guidelines as advice
 from contextpress.report import page as pages
 from contextpress.report.cards import COLUMNS, card
 from contextpress.report.spec import CardsSpec, ConfigSpec, ExplorerSpec, SummarySpec
@@ -97,6 +98,11 @@ def findings(
     )
     write_text(output, text)
     write_text(page, pages.page(f"Findings of study {spec.study}", text))
+
+
+def guidelines(*, spec: SummarySpec, c4: Path, budget: Path, output: Path) -> None:
+    """Write what the paper advises as far as the study has measured it, and what a memory budget by entropy gains."""
+    write_text(output, advice.compose(spec.study, read_json(c4), read_json(budget)))
 
 
 def explorer(
