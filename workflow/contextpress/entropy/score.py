@@ -32,8 +32,8 @@ def score_tokens(model: PreTrainedModel, ids: Tensor, bos: int) -> dict[str, Ten
     Returns:
         ``nll`` and ``predictive_entropy`` in nats and ``rank`` (1 = most likely), each [rows, length].
     """
-    logits = LOGITS_AT_ONCE.get(model.device.type, LOGITS_AT_ONCE["cuda"])
-    positions = max(FEWEST_POSITIONS, logits // model.get_output_embeddings().weight.shape[0])
+    held = _positions(model)
+    positions = max(FEWEST_POSITIONS, held)
     rows = max(1, min(rows_at_once(model.device, ids.shape[1]), positions // ids.shape[1]))
     # Made beforehand: small results kept between large intermediate ones would leave the memory full of holes.
     found = {
@@ -43,20 +43,38 @@ def score_tokens(model: PreTrainedModel, ids: Tensor, bos: int) -> dict[str, Ten
     }
     for start in range(0, len(ids), rows):
         part = slice(start, start + rows)
-        for name, scores in _score(model, ids[part].to(model.device), bos).items():
+        for name, scores in _score(model, ids[part].to(model.device), bos, held).items():
             found[name][part] = scores
     return found
 
 
 def log_probabilities(model: PreTrainedModel, ids: Tensor, bos: int) -> Tensor:
     """Ln p of every vocabulary entry at every position of ``ids`` [rows, length]: [rows, length, vocabulary]."""
+    return torch.log_softmax(_logits(model, ids, bos).float(), dim=-1)
+
+
+def _logits(model: PreTrainedModel, ids: Tensor, bos: int) -> Tensor:
     marked = torch.cat([ids.new_full((len(ids), 1), bos), ids[:, :-1]], dim=1)
-    return torch.log_softmax(model(input_ids=marked, use_cache=False).logits.float(), dim=-1)
+    logits: Tensor = model(input_ids=marked, use_cache=False).logits
+    return logits
 
 
-def _score(model: PreTrainedModel, ids: Tensor, bos: int) -> dict[str, Tensor]:
-    log_p = log_probabilities(model, ids, bos)
-    true = log_p.gather(-1, ids.unsqueeze(-1))
+def _positions(model: PreTrainedModel) -> int:
+    """How many positions have as many logits as are held at a time."""
+    logits = LOGITS_AT_ONCE.get(model.device.type, LOGITS_AT_ONCE["cuda"])
+    return max(1, logits // int(model.get_output_embeddings().weight.shape[0]))
+
+
+def _score(model: PreTrainedModel, ids: Tensor, bos: int, held: int) -> dict[str, Tensor]:
+    # In parts: with a large vocabulary every number that is made of all logits would be too many for the caches.
+    logits, true = (tensor.flatten(0, 1).split(held) for tensor in (_logits(model, ids, bos), ids.unsqueeze(-1)))
+    parts = [_of_tokens(torch.log_softmax(part.float(), dim=-1), own) for part, own in zip(logits, true, strict=True)]
+    return {name: torch.cat([part[name] for part in parts]).view_as(ids) for name in parts[0]}
+
+
+def _of_tokens(log_p: Tensor, ids: Tensor) -> dict[str, Tensor]:
+    """The scores of tokens ``ids`` [n, 1] whose models say ``log_p`` [n, vocabulary]."""
+    true = log_p.gather(-1, ids)
     return {
         "nll": -true.squeeze(-1),
         "predictive_entropy": -(log_p.exp() * log_p).sum(-1),
