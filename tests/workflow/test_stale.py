@@ -199,7 +199,7 @@ KEYS = {
     "mitigation.pairs": (
         [{"encoder": "D1", "decoder": "D6"}],
         every(
-            "summary findings_report",
+            "summary findings_report guidelines_finding guidelines",
             merge=3,
             infuse=4,
             score=4,
