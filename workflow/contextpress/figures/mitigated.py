@@ -30,7 +30,6 @@ NONE, MATCHED = "none", "matched"
 LONGER = "longer"
 NAMES = {
     LONGER: "longer training",
-    f"{MATCHED}_{LONGER}": "longer training, matched pair",
     "decoder_lora": "decoder by LoRA",
     "decoder_full": "decoder trained",
 }
@@ -122,6 +121,5 @@ def _pair(encoder: str, decoder: str) -> str:
 
 
 def _called(arm: str) -> str:
-    return NAMES.get(arm) or arm.removeprefix(f"{MATCHED}_").replace("_", " ") + (
-        ", matched pair" if arm.startswith(MATCHED) else ""
-    )
+    own = arm.removeprefix(f"{MATCHED}_")
+    return (NAMES.get(own) or own.replace("_", " ")) + (", matched pair" if own != arm else "")
