@@ -30,7 +30,6 @@ NONE, MATCHED = "none", "matched"
 LONGER = "longer"
 NAMES = {
     LONGER: "longer training",
-    f"{MATCHED}_{LONGER}": "longer training, matched pair",
     "decoder_lora": "decoder by LoRA",
     "decoder_full": "decoder trained",
     "merge_average": "merged, mean",
@@ -39,20 +38,28 @@ NAMES = {
     "debias": "trained on mistakes",
 }
 
+# Title, axis, and columns of the table: value and the ends of its interval.
+PANELS = (
+    ("Closed", "0: no help, 1: matched pair", ("share_closed", "ci95_low", "ci95_high")),
+    ("Beyond longer training", "share of the gap", ("beyond_longer", "beyond_low", "beyond_high")),
+    ("Left to matched pairs", "share of the gap", ("gap_left", "left_low", "left_high")),
+)
+
 
 def draw(table: pd.DataFrame, finding: dict[str, Any], spec: TableFigure) -> Drawing:
-    """Two panels: the share closed, with the two ends, and the share closed beyond longer training."""
+    """Three panels: the share closed, with the two ends; beyond longer training; and what is left of the gap."""
     pairs = table[["encoder", "decoder"]].drop_duplicates()
     whole = table.iloc[[0]][["encoder", "decoder"]].merge(table)
     if whole["share_closed"].isna().all():
         return nothing(spec.style.page, finding["reason"])
     shown = whole[~whole["arm"].isin([NONE, MATCHED])]
     arms = [*shown["arm"]]
-    figure, (axes,) = sheet(spec.style.page, 1.2 + 0.24 * len(arms), 1, 2, ratios=[1.15, 1])
-    columns = (("share_closed", "ci95_low", "ci95_high"), ("beyond_longer", "beyond_low", "beyond_high"))
+    figure, (axes,) = sheet(spec.style.page, 1.2 + 0.24 * len(arms), 1, len(PANELS))
     each = [key for key in pairs.itertuples(index=False, name=None) if len(pairs) > 1][1:]
-    for place, names in enumerate(columns):
+    for place, (title, said, names) in enumerate(PANELS):
         here = axes[place]
+        titled(here, place, title)
+        here.set_xlabel(said)
         _bars(here, shown, names)
         for number, (encoder, decoder) in enumerate(each):
             one = table[(table["encoder"] == encoder) & (table["decoder"] == decoder)].set_index("arm").loc[arms]
@@ -61,12 +68,9 @@ def draw(table: pd.DataFrame, finding: dict[str, Any], spec: TableFigure) -> Dra
         here.set_ylim(len(arms) - 0.4, -0.6)
         here.set_yticks(range(len(arms)), [_called(arm) for arm in arms] if place == 0 else [""] * len(arms))
         here.tick_params(axis="y", length=0)
-    axes[0].axvline(1, color=GREY, linewidth=0.6, zorder=0)
-    axes[0].set_xlabel("Share of the gap closed")
+    for here in (axes[0], axes[2]):
+        here.axvline(1, color=GREY, linewidth=0.6, zorder=0)
     axes[1].axvline(finding["smallest_share"], color=GREY, linewidth=0.8, linestyle=LINES[2], zorder=0)
-    axes[1].set_xlabel("Share closed beyond longer training")
-    titled(axes[0], 0, "No help is 0, the matched pair 1")
-    titled(axes[1], 1, "Less what longer training closes")
     handles = [
         Line2D(
             [], [], color=INK, marker="o", label="all pairs" if each else _pair(*whole.iloc[0][["encoder", "decoder"]])
@@ -84,8 +88,9 @@ def draw(table: pd.DataFrame, finding: dict[str, Any], spec: TableFigure) -> Dra
         f"Share of the gap in {short(finding['measure'])} that each arm closes: 0 is the mismatched pair without help, "
         f"1 the matched pair without help; the gap is {interval(gap['value'], gap['ci95'], 3)}. Every arm costs the "
         "same in floating-point operations. Large points: all pairs and seeds, with 95 % intervals of documents and "
-        "training runs; small ones: each pair. Hollow points are matched pairs that were trained in an arm's way, for "
-        f"comparison. {counted(int(whole['n'].iloc[0]), 'passage')} of "
+        "training runs; small ones: each pair. Hollow points are matched pairs trained in an arm's way; (c) is what "
+        "separates an arm from them, or where there are none from the matched pairs trained for longer, in units "
+        f"of the same gap. {counted(int(whole['n'].iloc[0]), 'passage')} of "
         f"{counted(int(whole['documents'].iloc[0]), 'document')}, {counted(int(whole['seeds'].iloc[0]), 'seed')}. "
         f"That the gap is hard to mitigate is {verdict}: {finding['reason'].replace('_', ' ')}."
     )
@@ -126,6 +131,5 @@ def _pair(encoder: str, decoder: str) -> str:
 
 
 def _called(arm: str) -> str:
-    return NAMES.get(arm) or arm.removeprefix(f"{MATCHED}_").replace("_", " ") + (
-        ", matched pair" if arm.startswith(MATCHED) else ""
-    )
+    own = arm.removeprefix(f"{MATCHED}_")
+    return (NAMES.get(own) or own.replace("_", " ")) + (", matched pair" if own != arm else "")
