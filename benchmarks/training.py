@@ -86,7 +86,8 @@ def arithmetic_of_training(dtype: str, shape: Shape, device: torch.device) -> Si
     model, muon = compressor_step(shape) / 1e9, muon_step(learning_matrices(shape)) / 1e9
 
     def run() -> float:
-        with patch("contextpress.runtime.device.has_bf16", return_value=dtype == "bfloat16"):
+        chosen = torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16")
+        with patch("contextpress.runtime.fit.mixed_precision", return_value=chosen):
             train_some()
         return shape.steps * model
 

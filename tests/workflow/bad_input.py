@@ -92,7 +92,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "seed_no_generator_takes": (_claims(seed=2**63), (f"analysis.claims.seed is {2**63}:", "below 2^63")),
     "not_a_choice": (
         {"compressor": {"connector": "cnn"}},
-        ('compressor.connector is "cnn":', "'linear', 'mlp' or 'alignment'"),
+        ('compressor.connector is "cnn":', "'linear', 'mlp', 'deep' or 'alignment'"),
     ),
     "not_a_measure": ({"figures": {"measure": "rouge"}}, ('figures.measure is "rouge":', "'token_f1'")),
     "predictor_not_known": (

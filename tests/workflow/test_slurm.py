@@ -50,7 +50,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             command,
             cwd=folder,
-            env=environment() | {"CONTEXTPRESS_CHECKPOINT_SECONDS": "0.2"},
+            env=environment() | {"CONTEXTPRESS_CHECKPOINT_SECONDS": "0"},
             stdout=printed,
             stderr=subprocess.STDOUT,
             text=True,
@@ -115,9 +115,10 @@ def test_a_training_that_is_stopped_goes_on_from_its_checkpoint(finished, withou
         pytest.skip(f"this Slurm has no partition {URGENT} whose jobs preempt others")
     tree = without_compressor
     run = start(tree, *TARGETS, *(["--set-resources", "compressor:runtime=1"] if how == "time-out" else []))
-    wait_until((tree / CHECKPOINT).exists, run)
     job = f"rule_compressor_wildcards_{COMPRESSOR}"
-    number = jobs_of(tree)[job]["JobId"]
+    wait_until(lambda: job in jobs_of(tree), run)
+    number = jobs_of(tree)[job]["JobId"]  # now, since the training is short: it is stopped after its first steps
+    wait_until((tree / CHECKPOINT).exists, run)
     subprocess.run(["scancel", "--signal=STOP", number], check=True)
     time.sleep(1)
     step = step_of(tree / CHECKPOINT)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from functools import cache
 
 import torch
+from accelerate import Accelerator
 
 from contextpress.runtime.accelerators import hold, visible
 from contextpress.runtime.processes import join
@@ -52,9 +53,20 @@ def has_bf16(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
+def precision(device: torch.device) -> str:
+    """How matrix products run in a training, by accelerate's name: bf16 where the device computes it, else no."""
+    return "bf16" if has_bf16(device) else "no"
+
+
 def mixed_precision(device: torch.device) -> AbstractContextManager[None]:
-    """Context in which matrix products run in bfloat16 where that is native, on float32 master weights."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device))
+    """Context in which matrix products run as ``precision`` says, on float32 master weights."""
+    context: AbstractContextManager[None] = _accelerator(device).autocast()
+    return context
+
+
+@cache
+def _accelerator(device: torch.device) -> Accelerator:
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=precision(device))
 
 
 def attention_kernel(device: torch.device) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from contextpress.runtime.checkpoint import Checkpoint
-from contextpress.runtime.device import mixed_precision
+from contextpress.runtime.device import mixed_precision, precision
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.history import History
 from contextpress.runtime.objective import Alone, Inputs
@@ -54,7 +54,7 @@ def fit(
     """
     device = next(objective.parameters()).device
     several = schedule.processes > 1
-    work = Team(objective, device, schedule.sharding) if several else Alone(objective, device)
+    work = Team(objective, device, schedule.sharding, precision(device)) if several else Alone(objective, device)
     module = work.trained
     parameters = [p for p in module.parameters() if p.requires_grad]
     optimisers = muon_and_adamw(module, schedule.learning_rate, schedule.weight_decay)

@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from torch import Tensor, nn
 from torch.distributed.rendezvous import rendezvous
 
@@ -51,8 +52,6 @@ def join(count: int) -> torch.device:
     if names:
         # Before CUDA is asked anything: it looks at this once.
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(shared_out(names, count, rank))
-    from accelerate import PartialState  # only now: one process alone need not wait for it
-
     state = PartialState(cpu=not names, timeout=PATIENCE)
     return state.device if names else torch.device("cpu")
 
@@ -96,13 +95,11 @@ class Team:
 
     trained: nn.Module
 
-    def __init__(self, objective: nn.Module, device: torch.device, sharding: str) -> None:
-        """``sharding``: see ``Schedule``."""
-        from accelerate import Accelerator, DistributedDataParallelKwargs
-
+    def __init__(self, objective: nn.Module, device: torch.device, sharding: str, precision: str) -> None:
+        """``sharding``: see ``Schedule``; ``precision``: accelerate's name of it."""
         # Read-out kv_prefix has no use for the end of the encoder's last layer.
         options = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
-        self._accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[options])
+        self._accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision, kwargs_handlers=[options])
         self._objective, self._device, self._sharding = objective, device, sharding
         self._count, self._index = self._accelerator.num_processes, self._accelerator.process_index
         self.main = self._accelerator.is_main_process
