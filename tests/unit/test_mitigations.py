@@ -45,16 +45,54 @@ def test_every_arm_can_be_named():
 
 
 def test_without_pairs_nothing_is_added():
-    plan = Plan({})
+    plan = Plan({"mitigation": {"pairs": []}})
     arms = Mitigations(plan)
     assert (arms.cells, arms.compressors, arms.models) == ([], {}, {})
-    assert "mitigation" not in plan.config().config
+    assert plan.config().config["mitigation"] == {"pairs": []}
     assert all(arms.compressor(name) == plan.compressor(name) for name in plan.jobs)
+
+
+MODELS = {name: {"name": name, "pretrain": name} for name in ("D1", "D4", "D5", "D6", "random")}
+
+
+@pytest.mark.parametrize(
+    ("encoders", "decoders", "changes", "helped"),
+    [
+        (["D1", "D4", "D6"], ["D1", "D4", "D6"], {}, ("D1", "D6")),  # of two as far apart the first
+        (["D6", "D4", "D1"], ["D1", "D4", "D6"], {}, ("D6", "D1")),
+        (["D1", "D4", "D5"], ["D1", "D6"], {}, ("D5", "D1")),  # D6 has no matched pair
+        (["D1", "random"], ["D1", "random"], {}, None),  # a distance that nobody knows
+        (["D1"], ["D1"], {}, None),
+        (["D1", "D6"], ["D1", "D6"], {"ratios": [2]}, None),  # not the ratio at which arms are tried
+        (["D1", "D6"], ["D1", "D6"], {"decoder_training": "full"}, None),
+        (["D1", "D6"], ["D1", "D6"], {"objective": "autoencoding_continuation"}, None),
+        (["D1", "D6"], ["D1", "D6"], {"readouts": ["kv_prefix", "mean_pool"]}, None),
+    ],
+)
+def test_the_pair_furthest_apart_is_helped_where_none_is_named(encoders, decoders, changes, helped):
+    models = [MODELS[name] for name in dict.fromkeys([*encoders, *decoders])]
+    plan = Plan(
+        {"lm": {"models": models}, "compressor": {"encoders": encoders, "decoders": decoders, "ratios": [4]} | changes}
+    )
+    found = [(pair.encoder, pair.decoder) for pair in plan.mitigated]
+    assert found == ([helped] if helped else [])
+    assert bool(Mitigations(plan).compressors) == bool(helped)
+
+
+def test_models_of_two_shapes_are_no_pair_to_help():
+    models = [MODELS["D1"], MODELS["D6"] | {"shape": "large"}]
+    plan = Plan(
+        {
+            "lm": {"shapes": SHAPES, "models": models},
+            "compressor": {"encoders": ["D1", "D6"], "decoders": ["D1", "D6"]},
+        }
+    )
+    assert plan.mitigated == ()
 
 
 def test_pairs_are_stored_with_the_config_and_change_no_spec_of_the_study():
     bare = changed()
-    del bare["mitigation"]
+    bare["mitigation"] = {"pairs": []}
     one, two = Plan(bare), Plan(STUDY)
     assert two.config().config["mitigation"]["pairs"] == [
         {"encoder": "D1", "decoder": "D6"},

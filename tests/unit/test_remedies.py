@@ -25,7 +25,7 @@ def remedies() -> Remedies:
 
 
 def test_without_such_arms_there_are_no_jobs():
-    for study in ({}, changed(mitigation={"arms": ["decoder_lora"]})):
+    for study in ({"mitigation": {"pairs": []}}, changed(mitigation={"arms": ["decoder_lora"]})):
         none = Remedies(Mitigations(Plan(study)))
         assert (none.merged, none.infused, none.arms.starts, none.dosed) == ({}, {}, {}, [])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -126,10 +126,11 @@ class InfusionConfig(Spec):
 class MitigationConfig(Spec):
     """Whether the gap can be mitigated: mismatched pairs with help of several kinds, at equal extra compute."""
 
-    pairs: Annotated[tuple[MismatchedPair, ...], AfterValidator(distinct)] = Field(
-        (),
-        description="pairs to help, such as {encoder: D1, decoder: D6}; none: nothing is mitigated. The matched "
-        "pair that each is held against has the decoder's model as encoder too, of another seed",
+    pairs: Annotated[tuple[MismatchedPair, ...], AfterValidator(distinct)] | None = Field(
+        None,
+        description="pairs to help, such as {encoder: D1, decoder: D6}. null: the one whose data are furthest apart, "
+        "of those that can be helped. []: none. The matched pair that each is held against has the decoder's model as "
+        "encoder too, of another seed",
     )
     ratio: Whole = Field(4, gt=0, description="one of compressor.ratios")
     extra_compute: Number = Field(
@@ -139,7 +140,7 @@ class MitigationConfig(Spec):
         "training FLOPs. What an arm does not spend on its own thing goes into further steps (ours)",
     )
     arms: Annotated[tuple[ArmName, ...], AfterValidator(distinct)] = Field(
-        tuple(name for name in get_args(ArmName) if ARMS[name].larger is None),
+        ("decoder_full", "merge_average"),
         description="what is tried, beside longer training: deep_connector (four matrices), alignment_block (see "
         "compressor.connector), least_squares (the connector starts as the map between the embedding tables), "
         "decoder_lora, decoder_full (the decoder learns too), larger_encoder, larger_decoder (of larger_shape), "

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Self
 
+from contextpress.arms import MismatchedPair
 from contextpress.compressor.spec import Architecture, CompressorSpec, ReadOutName
 from contextpress.corpus.local import local_paths, question_path
 from contextpress.corpus.mixtures import RANDOM, mixture_weights, replaced
@@ -174,6 +175,24 @@ class Jobs:
         """All language models that some compressor uses, by name."""
         used = [model for job in self.jobs.values() for model in (job.encoder, job.decoder)]
         return {model.name: model for model in sorted(used, key=lambda model: model.name)}
+
+    @cached_property
+    def mitigated(self) -> tuple[MismatchedPair, ...]:
+        """The mismatched pairs that are helped: those that the config names, or else the one furthest apart, if any."""
+        named, chosen = self.study.mitigation.pairs, self.study.compressor
+        if named is not None:
+            return named
+        plain = chosen.objective == "autoencoding" and chosen.decoder_training == "frozen"
+        if not plain or chosen.readouts[0] == "kv_prefix":
+            return ()
+        apart: dict[MismatchedPair, float] = {}
+        for job in self.jobs.values():
+            one, two = job.encoder, job.decoder
+            distance = _distance(one.replaced, two.replaced)
+            alike = one.config.shape == two.config.shape and two.config.name in chosen.encoders
+            if distance and alike and job.ratio == self.study.mitigation.ratio:
+                apart[MismatchedPair(encoder=one.config.name, decoder=two.config.name)] = distance
+        return (max(apart, key=apart.__getitem__),) if apart else ()
 
     def shape(self, model: str) -> Shape:
         """Size of a model that is pretrained here."""

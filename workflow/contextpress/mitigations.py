@@ -49,7 +49,7 @@ class Cell(Spec):
 
 
 class Mitigations:
-    """All jobs that the arms add; none where no pairs are named."""
+    """All jobs that the arms add; none where no pairs are helped."""
 
     def __init__(self, plan: Plan) -> None:
         """Check that the arms fit the study.
@@ -58,12 +58,12 @@ class Mitigations:
             UserError: naming the key that does not.
         """
         self.plan, self.config = plan, plan.study.mitigation
-        self.arms: dict[str, Arm] = self.config.tried() if self.config.pairs else {}
+        self.arms: dict[str, Arm] = self.config.tried() if plan.mitigated else {}
         self._shapes = {shape.name: shape for shape in plan.study.lm.shapes}
         self._models = {model.name: model for model in plan.study.lm.models}
         # The study's own compressors that the arms are held against, then those of every arm.
         self.cells: list[Cell] = []
-        if self.config.pairs:
+        if plan.mitigated:
             self._check()
             self.cells = [cell for arm in ("", *self.arms) for cell in self._cells(arm)]
 
@@ -164,7 +164,7 @@ class Mitigations:
 
     def _check(self) -> None:
         chosen = self.plan.study.compressor
-        for pair in self.config.pairs:
+        for pair in self.plan.mitigated:
             for key, names, known in (
                 ("encoder", [pair.encoder, pair.decoder], chosen.encoders),
                 ("decoder", [pair.decoder], chosen.decoders),
@@ -200,7 +200,7 @@ class Mitigations:
         if "connector_start" in changed and chosen.connector == "alignment":
             raise _unfit("arms", f"has {arm}, for which compressor.connector must be linear, mlp or deep")
         if ARMS[arm].larger:
-            larger, paired = self.config.larger_shape, {pair.encoder for pair in self.config.pairs}
+            larger, paired = self.config.larger_shape, {pair.encoder for pair in self.plan.mitigated}
             if larger not in self._shapes:
                 raise _unfit("arms", f"has {arm}, so larger_shape must be one of lm.shapes: {', '.join(self._shapes)}")
             if ARMS[arm].infused and "larger_encoder" not in self.config.arms:
@@ -216,7 +216,7 @@ class Mitigations:
     def _cells(self, arm: str) -> list[Cell]:
         """One compressor of each pair and seed; of the matched pairs too, where they are trained in this way."""
         found: dict[str, Cell] = {}
-        for pair in self.config.pairs:
+        for pair in self.plan.mitigated:
             for seed in self.plan.study.seeds:
                 matched = [pair.decoder] if not arm or self.arms[arm].controlled else []
                 for encoder in [pair.encoder, *matched]:

@@ -17,6 +17,7 @@ from contextpress.analysis.spec import (
     SimulatedStudies,
     SpecificationSpec,
 )
+from contextpress.arms import MitigationConfig
 from contextpress.figures.spec import (
     ClaimFigure,
     CompressorCurve,
@@ -145,8 +146,8 @@ class Plan(Jobs):
     def config(self) -> ConfigSpec:
         """Spec of the study's config: all keys that some result of the study depends on."""
         beside: dict[str, bool | set[str]] = {"gpus": True, "analysis": {"calibration"}}
-        if not self.study.mitigation.pairs:
-            beside["mitigation"] = True
+        if not self.mitigated:
+            beside["mitigation"] = set(MitigationConfig.model_fields) - {"pairs"}
         if not self.study.probe.domain:
             beside["probe"] = True
         return ConfigSpec(config=self.study.model_dump(mode="json", exclude=beside))

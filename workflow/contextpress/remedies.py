@@ -116,7 +116,7 @@ class Remedies:
                     tokens=made.spec.infused_rows * made.spec.pretraining.row if made else 0,
                 )
             )
-        mixtures = {model for pair in self.config.pairs for model in (pair.encoder, pair.decoder)}
+        mixtures = {model for pair in self.plan.mitigated for model in (pair.encoder, pair.decoder)}
         data = {model.name: str(model.pretrain) for model in self.plan.study.lm.models}
         return InfusionAnalysis(
             arms=self.arms.arms_table(self.dosed),
