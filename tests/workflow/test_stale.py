@@ -366,7 +366,7 @@ def study(edited):
     smoke = yaml.safe_load((PROJECT / SMOKE).read_text(encoding="utf-8"))
     smoke["analysis"] |= yaml.safe_load((edited[0] / "few.yaml").read_text(encoding="utf-8"))["analysis"]
     # Nothing, without pairs; where some are named, a size that fits.
-    smoke["mitigation"] = {"debias": {"passages": 16, "schedule": {"steps": 2, "batch": 8, "learning_rate": 0.001}}}
+    smoke["mitigation"] |= {"debias": {"passages": 16, "schedule": {"steps": 2, "batch": 8, "learning_rate": 0.001}}}
     return Study.read(smoke).model_dump(mode="json")
 
 
