@@ -10,10 +10,12 @@ import copy
 import functools
 import re
 import shutil
+from typing import get_args
 
 import pytest
 import yaml
 
+from contextpress.arms import ARMS, ArmName
 from contextpress.study import Study
 from tests.unit.bytecode import PACKAGE, files_of_step
 from tests.workflow.chaos import differing, digests
@@ -366,7 +368,9 @@ def study(edited):
     smoke = yaml.safe_load((PROJECT / SMOKE).read_text(encoding="utf-8"))
     smoke["analysis"] |= yaml.safe_load((edited[0] / "few.yaml").read_text(encoding="utf-8"))["analysis"]
     # Nothing, without pairs; where some are named, a size that fits.
-    smoke["mitigation"] |= {"debias": {"passages": 16, "schedule": {"steps": 2, "batch": 8, "learning_rate": 0.001}}}
+    arms = [name for name in get_args(ArmName) if ARMS[name].larger is None]
+    debias = {"passages": 16, "schedule": {"steps": 2, "batch": 8, "learning_rate": 0.001}}
+    smoke["mitigation"] |= {"arms": arms, "debias": debias}
     return Study.read(smoke).model_dump(mode="json")
 
 
