@@ -1,8 +1,9 @@
 """Which of a model's weights learn: none, all, or a low-rank update.
 
-Low-rank updates are PEFT's. Memory tokens and the row of <restate> are not PEFT's trainable rows but parameters of their
-own: PEFT 0.21 puts its rows into a copy of the whole embedding matrix in every pass. Forward and backward of 512 tokens
-and 128 memory tokens at 151,936 x 1024 took 650 ms so and 0.7 ms with parameters of their own (median of 7, one thread).
+Low-rank updates are PEFT's. Memory tokens and the row of <restate> are not PEFT's trainable rows but parameters of
+their own: PEFT 0.21 puts its rows into a copy of the whole embedding matrix in every pass. Forward and backward of 512
+tokens and 128 memory tokens at 151,936 x 1024 took 650 ms so, and 0.7 ms with parameters of their own (median of 7, one
+thread).
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def draw(table: pd.DataFrame, finding: dict[str, Any], spec: TableFigure) -> Dra
     if given["gained"].isna().all():
         return nothing(spec.style.page, finding["reason"])
     figure, (axes,) = sheet(spec.style.page, 2.7, 1, len(PANELS))
-    sizes = list(dict.fromkeys(given["size"]))
+    sizes, doses = list(dict.fromkeys(given["size"])), sorted(set(given["tokens"]))
     for place, (name, title, called) in enumerate(PANELS):
         here = axes[place]
         here.axhline(0, color=GREY, linewidth=0.6, zorder=0)
@@ -49,7 +49,9 @@ def draw(table: pd.DataFrame, finding: dict[str, Any], spec: TableFigure) -> Dra
             if tokens is not None:
                 here.axvline(tokens, color=COLOURS[number], linewidth=0.8, linestyle=LINES[2], zorder=0)
         here.set_xscale("log")
-        here.set_xlabel("Tokens of the decoder's mixture")
+        here.set_xticks(doses, [f"{tokens / 1000:.2g}" for tokens in doses])
+        here.set_xticks([], minor=True)
+        here.set_xlabel("Thousand tokens infused")
         here.set_ylabel(called.format(measure=short(finding["measure"])))
         titled(here, place, title)
     axes[1].axhline(finding["tolerance"], color=GREY, linewidth=0.8, linestyle=LINES[1], zorder=0)
