@@ -125,6 +125,21 @@ def test_the_pair_that_is_otherwise_is_seen_when_it_is_held_out(rows):
     assert not found["validation"]["token_f1"]["pairs"]["calibrated"]
 
 
+@pytest.mark.parametrize(("pairs", "gaps"), [(3, []), (4, ["gap_kl_encoder_decoder"])])
+def test_a_pair_is_not_extrapolated_without_limit_where_few_are_left_to_tell_its_gap(rows, pairs, gaps):
+    named = [("D1", "D1"), ("D1", "D6"), ("D6", "D6"), ("D6", "D1")][:pairs]
+    some = rows[[pair in named for pair in zip(rows["encoder"], rows["decoder"], strict=True)]].copy()
+    # As measured: hardly a divergence in matched pairs, and of each seed a little otherwise.
+    apart = some["encoder"] != some["decoder"]
+    some["gap_kl_encoder_decoder"] = np.where(apart, 1.9, 0.02) + 0.01 * some["seed"]
+    sign = np.where(some["encoder"] == "D1", 1, -1)
+    some["gap_entropy_difference"] = np.where(apart, 1.1 * sign, 0) - 0.013 * some["seed"]
+    finding, table = predictor(some, SIZES, SPEC)
+    names = [term["name"] for term in finding["predictor"]["measures"]["token_f1"]["terms"]]
+    assert [name for name in names if name.startswith("gap_")] == gaps
+    assert table[table["validation"] == "pairs"]["r2"].min() > 0.1
+
+
 def test_quality_that_rises_with_the_ratio_gives_a_prediction_without_it():
     rows = simulated(slope=0.4)
     names = terms_of(

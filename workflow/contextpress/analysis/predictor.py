@@ -51,6 +51,7 @@ SCALES = dict.fromkeys(
 FOLDS = 5  # of documents
 MOST_GROUPS = 20  # pairs are left out one by one up to here, in so many groups of pairs beyond
 FEWEST_GROUPS = 3  # pairs or domains; with fewer, what is left says nothing of the one left out
+GAP, PAIRS_PER_GAP = "gap_", 2  # terms that are told by pairs, and how many of these each needs beside two
 TENTHS = 10
 COVERED = 0.02  # how far a coverage may be from its level
 AIMED = 0.05  # how far the mean of a tenth may be from its prediction
@@ -63,7 +64,8 @@ RULE = (
 )
 NOTE = (
     "Fractional logit, by statsmodels; intervals of coefficients are of documents, the trained models taken as they "
-    "are. The gap terms rest on as many values as there are pairs and seeds. An interval is for one passage under one "
+    "are. The gap terms rest on as many values as there are pairs and seeds, so that one needs "
+    f"{2 + PAIRS_PER_GAP} pairs, two {2 + 2 * PAIRS_PER_GAP}. An interval is for one passage under one "
     "compressor. Held out are a fifth of the documents at a time, every pair in all its seeds (beyond "
     f"{MOST_GROUPS} pairs, as many groups of them), every domain; where pairs or domains are fewer than "
     f"{FEWEST_GROUPS}, they are not. Of what is not held out, one fifth of the documents sets the intervals and the "
@@ -218,10 +220,17 @@ def parameters(weights: Path) -> int:
 
 
 def terms_of(rows: Rows, share: Array) -> list[str]:
-    """The terms that vary and can be told apart, the earlier before the later; the ratio if quality falls with it."""
+    """The terms that vary and can be told apart, the earlier before the later; the ratio if quality falls with it.
+
+    Of those of a gap so many that some pairs are left to contradict them: else a pair is extrapolated without a limit.
+    """
     readouts = [READOUT + name for name in sorted(set(rows.inputs["readout"]))[1:]]
+    pairs = len(rows.inputs[["encoder", "decoder"]].drop_duplicates())
     names = [INTERCEPT]
     for name in [*COLUMNS, *readouts]:
+        gaps = sum(other.startswith(GAP) for other in [*names, name])
+        if name.startswith(GAP) and pairs < 2 + PAIRS_PER_GAP * gaps:
+            continue
         tried = columns(rows.inputs, [*names, name])
         if np.isfinite(tried).all():
             scale = np.linalg.norm(tried, axis=0)
