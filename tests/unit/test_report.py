@@ -62,13 +62,14 @@ def study(tmp_path):
     return tmp_path
 
 
-def write(study: Path, output: Path, domain: str = "prose") -> str:
+def write(study: Path, output: Path, domain: str = "prose", practice: tuple[Path, ...] = ()) -> str:
     def files(folder: str, pattern: str) -> list[str]:
         return [str(path) for path in sorted((study / folder).glob(pattern))]
 
     captions = files("figures", "*.rst")
     options = {
         "--findings": files("findings", "*.json"),
+        "--practice": [str(path) for path in practice],
         "--figures": [caption.replace(".rst", ".png") for caption in captions],
         "--captions": captions,
         "--drawings": files("figures", "*.svg"),
@@ -84,7 +85,12 @@ def write(study: Path, output: Path, domain: str = "prose") -> str:
 
 
 def findings_at_length(
-    study: Path, output: Path, *dose_response: Path, mitigation: tuple[Path, ...] = (), infusion: tuple[Path, ...] = ()
+    study: Path,
+    output: Path,
+    *dose_response: Path,
+    mitigation: tuple[Path, ...] = (),
+    infusion: tuple[Path, ...] = (),
+    probe: tuple[Path, ...] = (),
 ) -> str:
     rows = read_table(study / "observations.parquet", OBSERVATIONS)
     spec = ClaimsSpec(draws=100, min_passages=20)
@@ -105,7 +111,7 @@ def findings_at_length(
         f"--{part.replace('_', '-')}" if index % 2 == 0 else str(study / part) for index, part in enumerate(options)
     ]
     options += ["--dose-response", *map(str, dose_response), "--mitigation", *map(str, mitigation)]
-    options += ["--infusion", *map(str, infusion)]
+    options += ["--infusion", *map(str, infusion), "--probe", *map(str, probe)]
     found = ["--findings", *(str(path) for path in sorted((study / "findings").glob("*.json")))]
     table = ["--observations", str(study / "observations.parquet")]
     line = SummarySpec(study="tried").line()
@@ -170,6 +176,51 @@ def test_what_the_arms_close_stands_after_the_gap(study, tmp_path):
     row = next(line for line in after[1].splitlines() if line.startswith("| decoder full |"))
     assert row.endswith("| mitigates |")
     assert "hard to mitigate" not in findings_at_length(study, study / "without.md")
+
+
+ANSWERED = {
+    "statement": "Questions are answered.",
+    "effect": 0.21,
+    "ci95": [0.1, 0.3],
+    "effect_name": "share of questions",
+    "n": 2400,
+    "clusters": 46,
+    "verdict": "supported",
+    "reason": "the difference is positive, in every seed",
+    "rule": "By rule.",
+    "measure_of_words": "token_f1",
+    "accuracy": {
+        "all": {
+            "questions": 1200.0,
+            **{
+                base: {"value": value, "ci95": [value - 0.05, value + 0.05]}
+                for base, value in (("text", 0.91), ("memory", 0.41), ("shuffled", 0.11), ("nothing", 0.12))
+            },
+        }
+    },
+    "correlation": {name: {"value": 0.4, "ci95": [0.2, 0.6]} for name in ("over_records", "over_compressors")},
+    "claims": {
+        "c1": {
+            side: {"effect": effect, "ci95": [effect - 0.1, effect + 0.1], "verdict": verdict}
+            for side, effect, verdict in (("words", -0.3, "supported"), ("answers", 0.01, "inconclusive"))
+        }
+    },
+}
+
+
+def test_answers_stand_in_the_findings_and_in_the_summary(study, tmp_path):
+    write_json(tmp_path / "probe.json", ANSWERED)
+    text = findings_at_length(study, study / "findings.md", probe=(tmp_path / "probe.json",))
+    section = text.split("## Does meaning survive where words do not?\n\n")[1].split("\n## ")[0]
+    assert "**Supported**: the difference is positive, in every seed. 0.21 [0.1, 0.3]" in section
+    cells = ["all", "1,200", *(f"{v} [{v - 0.05:.3g}, {v + 0.05:.3g}]" for v in (0.91, 0.41, 0.11, 0.12))]
+    assert f"| {' | '.join(cells)} |" in section
+    assert "| C1 | −0.3 [−0.4, −0.2], supported | 0.01 [−0.09, 0.11], inconclusive |" in section
+    assert "Does meaning" not in findings_at_length(study, study / "without.md")
+    told = write(study, study / "summary.md", practice=(tmp_path / "probe.json",)).split("## Figures")[0]
+    assert "| Questions are answered. | 0.21 [0.1, 0.3] | 2,400 | 46 | **supported** |" in told
+    assert "- Share of questions. The difference is positive, in every seed." in told
+    assert "in practice" not in write(study, study / "summary.md")
 
 
 def test_verdicts_come_first_and_figures_in_the_order_of_the_claims(study):
@@ -242,7 +293,7 @@ def test_a_figure_without_caption_is_refused(study, capsys):
     table, png = str(study / "observations.parquet"), str(study / "figures" / "grid.png")
     finding, record = str(study / "findings" / "c1.json"), str(study / "records" / "0.json")
     options = ["--findings", finding, "--figures", png, "--records", record, "--output", str(study / "s.md")]
-    options += ["--captions", str(study / "figures" / "ladder.rst"), "--observations", table]
+    options += ["--practice", "--captions", str(study / "figures" / "ladder.rst"), "--observations", table]
     options += ["--drawings", png, "--page", str(study / "s.html"), "--table", str(study / "v.html")]
     assert main(["report", "summary", "--spec", SummarySpec(study="tried").line(), *options]) == 2
     assert "figure grid.png has no caption" in capsys.readouterr().err
@@ -278,7 +329,7 @@ def test_an_unknown_effect_is_told_as_such():
         "reason": "too few cells",
         "family": {"correction": "holm", "alpha": 0.05, "members": ["C3"], "bootstrap_draws": 100, "cluster": "source"},
     }
-    text = verdicts([finding])
+    text = verdicts([finding], [])
     assert "| C3 | x \\| y | not known | not known | 0 | 0 | **inconclusive** |" in text
     assert "- C3: slope. Too few cells." in text
     assert "bootstrap of source files" in text

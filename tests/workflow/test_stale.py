@@ -75,7 +75,9 @@ RULES = {
 SAMPLED = "quality_by_bucket ladder encoder_entropy decoder_entropy grid"
 DRAWN = f"{SAMPLED} grid_effects specification cramming predictor budget learning_curves"
 READS = {rule: set(reads.split()) for rule, (_, _, reads) in RULES.items()}
-READS["summary"] = set(f"observations claims warmup pretrain compressor reconstruct cram {DRAWN}".split())
+READS["summary"] = set(
+    f"observations claims guidelines_finding budget_table warmup pretrain compressor reconstruct cram {DRAWN}".split()
+)
 
 ONCE = "gap perplexity observations claims specification_table ladder_table cramming_bound summary findings_report"
 ONCE += " predictor_table budget_table guidelines_finding guidelines explorer cards"

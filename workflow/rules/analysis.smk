@@ -186,4 +186,4 @@ rule findings:
         DOSE_RESPONSE,
         MITIGATION,
         INFUSION,
-        PROBE_RESULTS,
+        PROBE_FINDING,

@@ -1,7 +1,7 @@
 # Questions to memories of held-out records. Only where a study asks: PROBE is empty else, and so are its lists.
 ASKED_DOMAIN = PLAN.study.probe.domain
 PROBE = Probe(PLAN, ASKED_DOMAIN, ARMS.cells) if ASKED_DOMAIN else None
-PROBE_RESULTS = []
+PROBE_FINDING = []
 PROBE_FIGURE = []
 
 if PROBE:
@@ -240,5 +240,5 @@ if PROBE:
             "contextpress figures probe --spec {params.spec:q} --table {input.table:q} --finding {input.finding:q}"
             " --pdf {output.pdf:q} --svg {output.svg:q} --png {output.png:q} --caption {output.caption:q} &> {log:q}"
 
-    PROBE_RESULTS += rules.probe_table.output
+    PROBE_FINDING.append(rules.probe_table.output.finding)
     PROBE_FIGURE.append("probe")

@@ -4,6 +4,13 @@ rule summary:
         code=code_of("report", "summary", "page.css"),
         observations=rules.observations.output,
         findings=FINDINGS,
+        practice=[
+            *rules.guidelines_finding.output,
+            rules.budget_table.output.finding,
+            *MITIGATION,
+            *INFUSION,
+            *PROBE_FINDING,
+        ],
         figures=expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURES),
         captions=expand(f"{RESULTS}/figures/{{name}}.rst", name=FIGURES),
         drawings=expand(f"{RESULTS}/figures/{{name}}.svg", name=FIGURES),
@@ -47,7 +54,8 @@ rule summary:
         spec=spec_of(PLAN.summary),
     shell:
         "contextpress report summary --spec {params.spec:q} --observations {input.observations:q}"
-        " --findings {input.findings:q} --figures {input.figures:q} --captions {input.captions:q}"
+        " --findings {input.findings:q} --practice {input.practice:q}"
+        " --figures {input.figures:q} --captions {input.captions:q}"
         " --drawings {input.drawings:q} --records {input.records:q}"
         " --output {output.text:q} --page {output.page:q} --table {output.verdicts:q} &> {log:q}"
 
@@ -65,6 +73,7 @@ rule findings_report:
         dose_response=DOSE_RESPONSE,
         mitigation=MITIGATION,
         infusion=INFUSION,
+        probe=PROBE_FINDING,
     output:
         text=f"{RESULTS}/findings.md",
         page=report(
@@ -86,7 +95,7 @@ rule findings_report:
         " --findings {input.findings:q} --grid-effects {input.grid_effects:q}"
         " --specification {input.specification:q} --ladder {input.ladder:q} --cramming {input.cramming:q}"
         " --dose-response {input.dose_response:q} --mitigation {input.mitigation:q}"
-        " --infusion {input.infusion:q}"
+        " --infusion {input.infusion:q} --probe {input.probe:q}"
         " --output {output.text:q} --page {output.page:q} &> {log:q}"
 
 

@@ -62,11 +62,13 @@ def compose(
     dose_response: Sequence[Finding],
     mitigation: Sequence[Finding],
     infusion: Sequence[Finding],
+    probe: Sequence[Finding],
 ) -> str:
     """The text: one section per claim, the bound, the ladder, then what agrees, cannot be compared, carries over.
 
     ``dose_response`` is one finding, or none where a study has no text of known entropy; ``mitigation`` is one, or
-    none where it helps no pairs; ``infusion`` one, or none where no encoder is given its decoder's corpus.
+    none where it helps no pairs; ``infusion`` one, or none where no encoder is given its decoder's corpus; ``probe``
+    one, or none where nothing is asked.
     """
     by_claim = {finding["claim"]: finding for finding in findings}
     sections = {
@@ -75,6 +77,7 @@ def compose(
         "C3: the gap between the data": _gap(by_claim["C3"], grid, specification, observations),
         "Is the gap hard to mitigate?": "".join(map(_mitigation, mitigation)),
         "What does the decoder's corpus do to an encoder?": "".join(map(_infusion, infusion)),
+        "Does meaning survive where words do not?": "".join(map(_probe, probe)),
         "The true entropy rate": "".join(map(_dose, dose_response)),
         "The cramming bound": _cramming(cramming),
         "The control ladder": _ladder(ladder),
@@ -239,6 +242,36 @@ def _infusion(finding: Finding) -> str:
     verdict = f"**{finding['verdict'].capitalize()}**: {finding['reason']}. {effect}."
     listed = bullets([f"collapse point of encoder {point}" for point in points] + said)
     return "\n\n".join([f"*{finding['statement']}*", verdict, table(head, rows), listed, finding["rule"]])
+
+
+def _probe(finding: Finding) -> str:
+    words = finding["measure_of_words"].replace("_", " ")
+    kinds = {"all": "all", "stated": "the record states the answer", "inferred": "it follows", "lost": "words lost"}
+    bases = {"text": "full text", "memory": "memory", "shuffled": "another's memory", "nothing": "nothing"}
+    rows = [
+        [kinds[kind], f"{found['questions']:,.0f}", *(_said(found[base]) for base in bases)]
+        for kind, found in finding["accuracy"].items()
+    ]
+    answered = table(["questions", "how many", *(f"answered from {base}" for base in bases.values())], rows)
+    judged = [
+        [name.upper(), *(f"{_said(one | {'value': one['effect']})}, {one['verdict']}" for one in _sides(found))]
+        for name, found in finding["claims"].items()
+    ]
+    correlations = finding["correlation"]
+    said = [
+        f"answers with {words}, rank correlation {where}: {_said(correlations[key])}"
+        for key, where in (("over_records", "over records"), ("over_compressors", "over compressors"))
+    ]
+    verdict = (
+        f"**{finding['verdict'].capitalize()}**: {finding['reason']}. "
+        f"{interval(finding['effect'], finding['ci95'])} ({finding['effect_name']})."
+    )
+    claims = table(["claim, of the same records", words, "answers"], judged)
+    return "\n\n".join([f"*{finding['statement']}*", verdict, answered, bullets(said), claims, finding["rule"]])
+
+
+def _sides(found: Finding) -> list[Finding]:
+    return [found["words"], found["answers"]]
 
 
 def _cramming(finding: Finding) -> str:

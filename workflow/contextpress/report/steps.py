@@ -27,6 +27,7 @@ def summary(
     spec: SummarySpec,
     observations: Path,
     findings: list[Path],
+    practice: list[Path],
     figures: list[Path],
     captions: list[Path],
     drawings: list[Path],
@@ -37,7 +38,8 @@ def summary(
 ) -> None:
     """Write the summary of a study: verdicts, figures, what was learned, run and spent.
 
-    A figure's caption is the one of the same name (grid.png, grid.rst). ``page`` is the summary for a browser, with
+    ``practice`` are the findings beside those on the claims: guidelines, memory budget, and what else a study has. A
+    figure's caption is the one of the same name (grid.png, grid.rst). ``page`` is the summary for a browser, with
     the figures' ``drawings`` (grid.svg) inside; ``table`` is its section on the verdicts, for the report's first page.
 
     Raises:
@@ -47,12 +49,13 @@ def summary(
     missing = [path.name for path in figures if path.stem not in said]
     if missing:
         raise UserError(f"figure {missing[0]} has no caption; captions are {', '.join(sorted(said))}")
-    found = [read_json(path) for path in findings]
+    found, beside = ([read_json(path) for path in paths] for paths in (findings, practice))
     text = compose(
         spec.study,
         spec.domain,
         read_table(observations, OBSERVATIONS),
         found,
+        beside,
         [Figure(path, said[path.stem]) for path in figures],
         [read_json(path) for path in records],
         output.parent,
@@ -60,7 +63,7 @@ def summary(
     write_text(output, text)
     drawn = {path.stem: path.read_bytes() for path in drawings}
     write_text(page, pages.page(f"Study {spec.study}", text, drawn))
-    write_text(table, pages.fragment(verdicts(found)))
+    write_text(table, pages.fragment(verdicts(found, beside)))
 
 
 def findings(
@@ -75,14 +78,15 @@ def findings(
     dose_response: list[Path],
     mitigation: list[Path],
     infusion: list[Path],
+    probe: list[Path],
     output: Path,
     page: Path,
 ) -> None:
     """Write each claim at length: what was measured, what the paper reports, and what may be concluded.
 
     ``dose_response`` is one finding, or none where a study has no text of known entropy; ``mitigation`` is one, or none
-    where it helps no pairs; ``infusion`` one, or none where no encoder is given its decoder's corpus. ``page`` is for a
-    browser.
+    where it helps no pairs; ``infusion`` one, or none where no encoder is given its decoder's corpus; ``probe`` one, or
+    none where nothing is asked. ``page`` is for a browser.
     """
     text = claims.compose(
         spec.study,
@@ -95,6 +99,7 @@ def findings(
         [read_json(path) for path in dose_response],
         [read_json(path) for path in mitigation],
         [read_json(path) for path in infusion],
+        [read_json(path) for path in probe],
     )
     write_text(output, text)
     write_text(page, pages.page(f"Findings of study {spec.study}", text))

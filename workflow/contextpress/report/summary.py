@@ -35,13 +35,14 @@ def compose(
     domain: str,
     observations: pd.DataFrame,
     findings: Sequence[dict[str, Any]],
+    practice: Sequence[dict[str, Any]],
     figures: Sequence[Figure],
     recorded: Sequence[records.Record],
     folder: Path,
 ) -> str:
     """The text of a summary that is to lie in ``folder``."""
     sections = {
-        "Verdicts": verdicts(findings),
+        "Verdicts": verdicts(findings, practice),
         "Figures": illustrations(figures, folder),
         "What was learned": facts.learned(observations, domain),
         "What was run": facts.run(observations),
@@ -54,8 +55,11 @@ def compose(
     return "\n\n".join(parts) + "\n"
 
 
-def verdicts(findings: Sequence[dict[str, Any]]) -> str:
-    """The table of the claims, then what each effect is and why its verdict is what it is."""
+def verdicts(findings: Sequence[dict[str, Any]], practice: Sequence[dict[str, Any]]) -> str:
+    """The table of the claims, then what each effect is and why its verdict is what it is.
+
+    ``practice`` are findings on what follows from the claims, which have tests of their own: a table below.
+    """
     ordered = sorted(findings, key=lambda finding: finding["claim"])
     head = ["claim", "statement", "effect [95 % interval]", "p adjusted", "n", "clusters", "verdict"]
     rows = [
@@ -80,7 +84,22 @@ def verdicts(findings: Sequence[dict[str, Any]]) -> str:
             f"Intervals: bootstrap of {unit} ({family['bootstrap_draws']:,} draws) and the scatter between training "
             f"runs; clusters are {unit}, n counts passages x compressors."
         )
-    return "\n\n".join([table(head, rows, numbers=head[3:6]), bullets(reasons), *notes])
+    parts = [table(head, rows, numbers=head[3:6]), bullets(reasons), *notes]
+    if practice:
+        head = ["what follows in practice", "effect [95 % interval]", "n", "clusters", "verdict"]
+        rows = [
+            [
+                finding["statement"],
+                interval(finding["effect"], finding["ci95"]),
+                f"{finding['n']:,}",
+                f"{finding['clusters']:,}",
+                f"**{finding['verdict']}**",
+            ]
+            for finding in practice
+        ]
+        reasons = [f"{_sentence(one['effect_name'])} {_sentence(one['reason'] or '')}".strip() for one in practice]
+        parts += [table(head, rows, numbers=head[2:4]), bullets(reasons)]
+    return "\n\n".join(parts)
 
 
 def illustrations(figures: Sequence[Figure], folder: Path) -> str:
