@@ -364,4 +364,5 @@ def test_a_job_says_what_it_does(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["contextpress", "lm", "train"])
     with signed_in():
         (note,) = tmp_path.iterdir()
-        assert json.loads(note.read_text()) == {"arguments": ["lm", "train"], "slurm": "77"}
+        told = {"arguments": ["lm", "train"], "slurm": "77", "waiting": os.getpid()}
+        assert json.loads(note.read_text()) == told

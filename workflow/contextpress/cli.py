@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from contextpress.runtime.errors import UserError
+from contextpress.runtime.forks import run_in_fork
 from contextpress.runtime.runs import signed_in
 from contextpress.runtime.spec import Spec
 from contextpress.runtime.troubles import told
@@ -59,6 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
     gc.set_threshold(100_000, 20, 100)
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        if arguments[:1] and arguments[0] in ROOMS and (status := run_in_fork(arguments)) is not None:
+            return status
         with signed_in():
             _run(arguments)
     except Exception as error:

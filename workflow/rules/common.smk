@@ -24,6 +24,8 @@ from contextpress.practice import guidelines as guidelines_spec
 from contextpress.report.spec import CLAIMS_OF_FIGURES
 from contextpress.runtime.closure import closure
 from contextpress.runtime.errors import UserError
+from contextpress.runtime.forks import keep_forker
+from contextpress.runtime.measured import measure_forks
 from contextpress.runtime.runs import Run, handle_aside
 from contextpress.runtime.troubles import told_of_run, unwritable
 
@@ -63,6 +65,8 @@ onstart:
         # Snakemake limits how many jobs start per second, for the sake of clusters. With a limit, version 9.27 looks at
         # all jobs that wait a second after every look, and again for every job that ended: that grows to most of a core.
         workflow.scheduler.job_rate_limiter = None
+        keep_forker()
+        measure_forks(Path(".snakemake"))
 
 
 onerror:

@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
             yield draft
             with draft.open("rb") as handle:
                 os.fsync(handle.fileno())
-            draft.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
+            draft.chmod(0o666 & ~umask())  # some writers make files that only their owner may read
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
@@ -126,7 +126,8 @@ def runs(process: int) -> bool:
     return True
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Which permissions the files that this process makes do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -20,10 +20,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import Self
+from typing import Any, Self
 
 from contextpress.runtime.errors import UserError, refusal
 from contextpress.runtime.files import remove, runs
+from contextpress.runtime.forks import WAITING_VARIABLE
 from contextpress.runtime.troubles import unwritable
 
 JOBS_VARIABLE = "CONTEXTPRESS_JOBS"  # where the jobs of a run sign in
@@ -126,7 +127,8 @@ def signed_in() -> Iterator[None]:
 
 def _note() -> str:
     """What this process says in its note; ``Job.of`` reads it."""
-    return json.dumps({"arguments": sys.argv[1:], "slurm": os.environ.get(SLURM_VARIABLE, "")})
+    waiting = int(os.environ.get(WAITING_VARIABLE, os.getpid()))
+    return json.dumps({"arguments": sys.argv[1:], "slurm": os.environ.get(SLURM_VARIABLE, ""), "waiting": waiting})
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ class Job:
         started: when it signed in, in seconds since 1970.
         arguments: of its command line.
         slurm: the number of the Slurm job that it is in; empty if it is in none.
+        waiting: the number of the process that Snakemake started for it: of its own, or of one that waits for it.
     """
 
     host: str
@@ -146,15 +149,15 @@ class Job:
     started: float
     arguments: list[str]
     slurm: str
+    waiting: int
 
     @classmethod
     def of(cls, note: Path) -> Self:
         """The job that a note is of; of one that is just signing in, arguments and Slurm number are empty."""
         host, _, process = note.name.rpartition(".")
-        try:
-            told = json.loads(note.read_text(encoding="utf-8"))
-        except ValueError:
-            told = {"arguments": [], "slurm": ""}
+        told: dict[str, Any] = {"arguments": [], "slurm": "", "waiting": int(process)}
+        with suppress(ValueError):
+            told |= json.loads(note.read_text(encoding="utf-8"))
         return cls(host, int(process), note.stat().st_mtime, **told)
 
     def option(self, name: str) -> str:

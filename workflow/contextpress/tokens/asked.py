@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
-from transformers import PreTrainedTokenizerBase
 
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.tables import required
@@ -15,6 +15,9 @@ from contextpress.tokens.cut import name_hash
 from contextpress.tokens.passages import VARIANTS
 from contextpress.tokens.spec import QuestionsSpec
 from contextpress.tokens.tokenizer import encoded
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 LINE_END = "\n"  # of an answer; and what fills up a record that is shorter than a passage
 ASKED = pa.schema(

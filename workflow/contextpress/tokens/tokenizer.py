@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from contextpress.runtime.errors import UserError
 from contextpress.runtime.files import read_json
 from contextpress.runtime.hub import loading, located
+
+# transformers is imported where it is used: many a step asks this module for a name or two, and needs none of it.
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 TOKENIZER = "tokenizer.json"  # in its folder
 BOS, RESTATE = "<bos>", "<restate>"
@@ -23,6 +26,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
     Raises:
         UserError: if the text is too small for that many entries.
     """
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -73,9 +78,11 @@ def _class_of(folder: Path) -> Any:  # noqa: ANN401 - transformers' own classes 
     described, alone = folder / "tokenizer_config.json", not (folder / "config.json").exists()
     values = read_json(described) if alone and described.is_file() else {}
     named = values.get("tokenizer_class") if isinstance(values, dict) else None
+    from transformers import PreTrainedTokenizerFast
+
     if named == PreTrainedTokenizerFast.__name__:
         return PreTrainedTokenizerFast
-    # Imported only now: it takes torch with it, and a study's own tokenizer does without.
+    # This takes torch with it, and a study's own tokenizer does without.
     from transformers import AutoTokenizer
 
     return AutoTokenizer
