@@ -160,7 +160,10 @@ class _Rows:
         ids = self.ids[rows, :reach]
         logits = self.decoder.read(memory * self.size, ids)
         self.positions += len(ids) * (memory.shape[1] + 1 + reach)
-        chosen = logits.detach().index_fill(-1, self.suppressed, -torch.inf).argmax(-1)
+        choices = logits.detach()
+        if len(self.suppressed):
+            choices = choices.index_fill(-1, self.suppressed, -torch.inf)
+        chosen = choices.argmax(-1)
         return chosen == ids, _nll(logits, ids)
 
     def _keep(self, active: Tensor, exact: Tensor, nats: Tensor) -> None:
