@@ -41,6 +41,7 @@ class Keeper:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.jobs = folder, folder / "jobs"
+        self.ignored: set[signal.Signals] = set()
         self.jobs.mkdir()
         os.mkfifo(folder / "spec")  # whoever reads its spec there waits until somebody writes one
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CONTEXTPRESS")}
@@ -65,8 +66,13 @@ class Keeper:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+            preexec_fn=self.behave,
         )
+
+    def behave(self) -> None:
+        """In a command that is just starting: a shell's background job, as all this may be one, ignores ^C."""
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN if number in self.ignored else signal.SIG_DFL)
 
     def waiting(self, **variables: str) -> tuple[subprocess.Popen[str], psutil.Process]:
         """A job that waits for its spec: the command, and the process that does the work."""
@@ -90,8 +96,13 @@ def keeper(tmp_path) -> Iterator[Keeper]:
     kept = Keeper(tmp_path)
     yield kept
     kept.process.kill()
-    kept.process.communicate()
-    assert gone(kept.forker)
+    kept.process.wait()
+    for pipe in (kept.process.stdin, kept.process.stdout):
+        pipe.close()
+    ended = gone(kept.forker)
+    if not ended:
+        kept.forker.kill()
+    assert ended
 
 
 def gone(process: psutil.Process) -> bool:
@@ -149,6 +160,19 @@ def test_signals_reach_the_fork_and_the_command_ends_by_the_same(keeper, number)
     assert command.wait(30) == -number
     assert gone(fork)
     assert command.communicate()[1] == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_a_command_ignores_its_fork_ignores(keeper, number):
+    keeper.ignored = {number}
+    command, fork = keeper.waiting()
+    command.send_signal(number)
+    fork.send_signal(number)
+    with pytest.raises(subprocess.TimeoutExpired):
+        command.wait(0.5)
+    assert fork.status() == psutil.STATUS_SLEEPING
+    keeper.release()
+    assert command.wait(60) == 0
 
 
 def test_a_command_that_is_stopped_stops_its_fork(keeper):

@@ -17,7 +17,7 @@ from fcntl import F_DUPFD, fcntl
 from pathlib import Path
 from typing import Any
 
-from contextpress.runtime.forks import FORKED, LENGTH, REFUSED, STATUS, VARIABLE, WAITING_VARIABLE, user_of
+from contextpress.runtime.forks import FORKED, HANDED_ON, LENGTH, REFUSED, STATUS, VARIABLE, WAITING_VARIABLE, user_of
 
 # What takes a job long to import, by room; transformers reads most of itself on demand.
 TABLES = ("pandas", "pyarrow.parquet", "scipy.stats")
@@ -160,6 +160,9 @@ class Forker:
         for place, file in zip(request["files"], moved, strict=True):
             os.dup2(file, place)
             os.close(file)
+        for number in HANDED_ON:
+            usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, signal.SIG_IGN if number in request["ignored"] else usual)
         os.chdir(request["folder"])
         os.umask(request["mask"])
         os.environ.clear()

@@ -98,6 +98,7 @@ def _ask(connection: socket.socket, arguments: list[str]) -> None:
         "folder": str(Path.cwd()),
         "mask": umask(),
         "process": os.getpid(),
+        "ignored": [number for number in HANDED_ON if signal.getsignal(number) == signal.SIG_IGN],
         "files": (files := _inherited()),
     }
     text = json.dumps(request).encode()
