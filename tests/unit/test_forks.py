@@ -156,6 +156,8 @@ def test_files_that_a_shell_has_opened_and_its_mask_are_handed_on(keeper):
 def test_signals_reach_the_fork_and_the_command_ends_by_the_same(keeper, number):
     command, fork = keeper.waiting()
     assert fork.pid != command.pid
+    keeper.forker.send_signal(number)  # as where all processes of a run get it
+    assert fork.is_running()
     command.send_signal(number)
     assert command.wait(30) == -number
     assert gone(fork)

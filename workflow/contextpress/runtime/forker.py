@@ -233,6 +233,9 @@ def _receive(connection: socket.socket) -> tuple[list[int], dict[str, Any]]:
 
 def main() -> int:
     """Fork jobs, and be one of them."""
+    # A signal to all processes of a run is for the jobs, which may have to save something first.
+    for number in HANDED_ON:
+        signal.signal(number, signal.SIG_IGN)
     forker = Forker(socket.socket(fileno=int(sys.argv[1])), sys.stdin.fileno())
     command = forker.serve()
     if command is None:

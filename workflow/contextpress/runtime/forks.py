@@ -30,6 +30,7 @@ WAITING_VARIABLE = "CONTEXTPRESS_WAITING"  # in a fork: the number of the proces
 HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCONT)
 FORKED, REFUSED = b"f", b"r"
 LENGTH, STATUS = struct.Struct("!Q"), struct.Struct("!i")
+_kept: list[subprocess.Popen[bytes]] = []  # its standard input is closed when it is forgotten
 
 
 def keep_forker() -> None:
@@ -41,12 +42,13 @@ def keep_forker() -> None:
         # In Linux' abstract name space: no file that a killed run would leave. Each side asks for the other's user.
         listener.bind(f"\0{name}")
         listener.listen(128)
-        subprocess.Popen(  # noqa: S603
+        forker = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "contextpress.runtime.forker", str(listener.fileno())],
             pass_fds=[listener.fileno()],
             stdin=subprocess.PIPE,  # ends when this process does, however that happens
             start_new_session=True,  # ^C reaches the waiting commands, and they hand it on
         )
+        _kept.append(forker)
         os.environ[VARIABLE] = name
 
 
