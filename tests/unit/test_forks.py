@@ -199,7 +199,11 @@ def test_a_killed_command_takes_its_fork_along_and_a_killed_fork_its_command(kee
 
 def test_without_its_forker_a_job_ends_and_the_next_ones_start_by_themselves(keeper):
     command, fork = keeper.waiting()
+    command.send_signal(signal.SIGSTOP)
     keeper.forker.kill()
+    assert gone(keeper.forker)
+    for number in (signal.SIGTERM, signal.SIGCONT):  # too late to be handed on
+        command.send_signal(number)
     assert command.communicate(timeout=30)[1] == (
         "contextpress: the process that this job was forked from was killed; run again\n"
     )

@@ -120,10 +120,11 @@ def _inherited() -> list[int]:
 
 def _hand_on_signals(connection: socket.socket) -> None:
     def hand_on(number: int, _: object) -> None:
-        connection.send(bytes([number]))
+        with suppress(OSError):  # it has ended, or the process that forks has
+            connection.send(bytes([number]))
 
     def stop(*_: object) -> None:
-        connection.send(bytes([signal.SIGSTOP]))
+        hand_on(signal.SIGSTOP, None)
         os.kill(os.getpid(), signal.SIGSTOP)
 
     for number in (*HANDED_ON, signal.SIGTSTP):
